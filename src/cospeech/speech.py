@@ -1,0 +1,66 @@
+"""Speech: a recording and, when known, its words with times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cospeech import audio
+from cospeech.errors import AudioError
+from cospeech.text import Word, read_words
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """A recording of one speaker.
+
+    Args:
+        samples: (N,) float32 mono samples, nominally -1..1.
+        rate: Samples a second.
+        words: The words with their times, in order; empty when unknown.
+    """
+
+    samples: np.ndarray
+    rate: int
+    words: tuple[Word, ...] = ()
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples, dtype=np.float32)
+        if samples.ndim != 1:
+            raise AudioError(f"`samples` must be mono, one axis, got shape {samples.shape}.")
+        if self.rate < 1:
+            raise AudioError(f"`rate` must be positive, got {self.rate}.")
+        if len(samples) == 0:
+            raise AudioError("The recording has no samples.")
+        if not np.isfinite(samples).all():
+            raise AudioError("The recording contains NaN or infinite samples: re-export it.")
+        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "rate", int(self.rate))
+        object.__setattr__(self, "words", tuple(self.words))
+
+    @classmethod
+    def load(cls, path: str | Path, words: str | Path | Sequence[Word] = ()) -> "Speech":
+        """Read a recording: wav, flac, mp3, ogg, m4a and what else the decoders know, any rate and channels.
+
+        Args:
+            path: The recording. Its content decides how it is decoded, not its suffix.
+            words: A TextGrid file, or words with times.
+        """
+        samples, rate = audio.decode(Path(path))
+        return cls(samples, rate, read_words(Path(words)) if isinstance(words, str | Path) else tuple(words))
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.rate
+
+    def __repr__(self) -> str:
+        return f"Speech({self.duration_s:.2f} s at {self.rate} Hz, {len(self.words)} words)"
+
+    def resample(self, rate: int) -> "Speech":
+        """The same recording at another sample rate."""
+        return Speech(audio.resample(self.samples, self.rate, rate), rate, self.words)
+
+    def num_frames(self, fps: float) -> int:
+        """How many motion frames cover the recording: round(duration * fps), at least one."""
+        return max(1, round(self.duration_s * fps))
