@@ -1,0 +1,123 @@
+"""Layers of the transformers and of the waveform encoders.
+
+[1] Vaswani et al. 2017, Attention is all you need, arXiv:1706.03762, section 3.5
+[2] Su et al. 2021, RoFormer, arXiv:2104.09864
+[3] Huang et al. 2016, Deep networks with stochastic depth, arXiv:1603.09382
+
+Axes: B clips, S steps, W width, N samples, C channels.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """(length, width) position table of [1]: sine on even channels, cosine on odd ones, base 10000."""
+    position = torch.arange(length, dtype=torch.float64)[:, None]
+    frequency = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angle = position * frequency  # (length, width / 2)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).float()
+
+
+def rotary_table(length: int, width: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, (length, width / 2) each, of the angles of [2] for one group of `width` channels."""
+    position = torch.arange(length, dtype=torch.float64)[:, None]
+    angle = position * 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn channel pairs of (B, S, W) by their position's angles; channel j of a group pairs with j + half a group.
+
+    Args:
+        cos, sin: (S, G / 2) from `rotary_table`; W is a multiple of the group width G.
+    """
+    groups = x.unflatten(-1, (-1, 2, cos.shape[-1]))  # (B, S, groups, 2, G / 2)
+    first, second = groups.unbind(dim=-2)
+    cos, sin = cos[:, None], sin[:, None]  # (S, 1, G / 2)
+    return torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-2).flatten(2)
+
+
+class DropPath(nn.Module):
+    """In training, leave out the whole branch for a random part of the batch [3]."""
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.probability == 0:
+            return x
+        keep = 1 - self.probability
+        kept = torch.rand((x.shape[0], *[1] * (x.ndim - 1)), device=x.device) < keep
+        return x * kept / keep
+
+
+class Attention(nn.Module):
+    """Self-attention of every step with every step."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, S, 3, heads, W / heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, S, W / heads) each
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm attention and MLP, each added to its input."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int, drop_path: float):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, mlp_width), nn.GELU(), nn.Linear(mlp_width, width))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attention(self.attention_norm(x)))
+        return x + self.drop_path(self.mlp(self.mlp_norm(x)))
+
+
+class WaveformBlock(nn.Module):
+    """Two convolutions of 15 samples and a shortcut, each with batch norm; the first convolution strides."""
+
+    KERNEL = 15
+    SLOPE = 0.01  # of the leaky ReLU
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int):
+        super().__init__()
+
+        def convolution() -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv1d(channels_in, channels_out, self.KERNEL, stride, padding), nn.BatchNorm1d(channels_out)
+            )
+
+        self.first = convolution()
+        self.second = nn.Sequential(
+            nn.Conv1d(channels_out, channels_out, self.KERNEL, padding="same"), nn.BatchNorm1d(channels_out)
+        )
+        self.shortcut = nn.Identity() if stride == 1 and channels_in == channels_out else convolution()
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, N) -> (B, C', N')
+        y = self.second(F.leaky_relu(self.first(x), self.SLOPE))
+        return F.leaky_relu(y + self.shortcut(x), self.SLOPE)
+
+
+def waveform_block_names(theirs: str, ours: str, block: nn.Module) -> dict[str, str]:
+    """Published name -> our name for the tensors of one `WaveformBlock`; SynTalker, MambaTalk and EMAGE share them."""
+    layers = {"conv1": "first.0", "bn1": "first.1", "conv2": "second.0", "bn2": "second.1"}
+    if not isinstance(block.shortcut, nn.Identity):
+        layers |= {"downsample.0": "shortcut.0", "downsample.1": "shortcut.1"}
+    names = {}
+    for their_layer, our_layer in layers.items():
+        for tensor in block.get_submodule(our_layer).state_dict():
+            names[f"{theirs}.{their_layer}.{tensor}"] = f"{ours}.{our_layer}.{tensor}"
+    return names
