@@ -1,0 +1,119 @@
+"""Motion <-> the vectors networks see. The only place that knows channel layouts.
+
+A body part is a slice of the body with its own tokenizer. Its vector holds, frame by frame, the 6-D rotations of
+its joints in ascending order (rows convention, `rotation.matrix_to_rotation_6d`), then for `lower_trans` three
+translation channels, or for `face` the 52 ARKit weights.
+
+Translation channels: x and z as steps since the previous frame (the first frame repeats the second's step), y as
+height. Decoding sums the steps up; the motion then starts at x = z = 0.
+Source: SynTalker, arXiv:2410.00464, system S.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cospeech import rotation, skeleton
+from cospeech.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PartLayout:
+    """Which channels the vector of a body part has."""
+
+    recorded: str  # what of the body must be real in a clip that this part learns from
+    joints: tuple[int, ...] = ()  # 6 channels each
+    translation: bool = False  # 3 channels
+    face: bool = False  # 52 channels
+
+    @property
+    def channels(self) -> int:
+        return 6 * len(self.joints) + 3 * self.translation + len(skeleton.ARKIT) * self.face
+
+
+PARTS: dict[str, PartLayout] = {
+    "upper": PartLayout("upper", skeleton.UPPER),
+    "hands": PartLayout("hands", skeleton.HANDS),
+    "lower": PartLayout("lower", skeleton.LOWER),
+    "lower_trans": PartLayout("lower", skeleton.LOWER, translation=True),
+    "face": PartLayout("face", face=True),
+}
+
+
+def layout(part: str) -> PartLayout:
+    if part not in PARTS:
+        raise ConfigError(f"Unknown body part `{part}`. Known parts: {', '.join(PARTS)}.")
+    return PARTS[part]
+
+
+def encode(part: str, poses: np.ndarray, translation: np.ndarray, face: np.ndarray | None = None) -> np.ndarray:
+    """The vector of one body part.
+
+    Args:
+        part: A name in `PARTS`.
+        poses: (T, 55, 3) axis-angle.
+        translation: (T, 3) metres.
+        face: (T, 52) ARKit weights; needed by the part `face` only.
+
+    Returns:
+        (T, channels) float32, not normalised.
+    """
+    this = layout(part)
+    pieces = []
+    if this.joints:
+        rotations = rotation.axis_angle_to_rotation_6d(np.asarray(poses)[:, this.joints])
+        pieces.append(rotations.reshape(len(poses), -1))
+    if this.translation:
+        pieces.append(translation_to_channels(np.asarray(translation)))
+    if this.face:
+        if face is None:
+            raise ConfigError("The part `face` needs face weights.")
+        pieces.append(np.asarray(face))
+    return np.concatenate(pieces, axis=-1).astype(np.float32)
+
+
+def decode(vectors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Body part vectors back to a body. Joints of no part stay at rest, a missing translation stands still.
+
+    Args:
+        vectors: Part name -> (T, channels), not normalised.
+
+    Returns:
+        poses (T, 55, 3), translation (T, 3), face (T, 52) within 0..1 or None. With a face, the jaw joint turns
+        by `skeleton.JAW_OPEN_RADIANS` x jawOpen.
+    """
+    num_frames = len(next(iter(vectors.values())))
+    poses = np.zeros((num_frames, skeleton.NUM_JOINTS, 3), np.float32)
+    translation = np.tile(skeleton.REST_TRANSLATION, (num_frames, 1))
+    face = None
+    for part, vector in vectors.items():
+        this = layout(part)
+        if vector.shape != (num_frames, this.channels):
+            raise ConfigError(f"Part `{part}` has shape {vector.shape}, expected {(num_frames, this.channels)}.")
+        if this.joints:
+            d6 = vector[:, : 6 * len(this.joints)].reshape(num_frames, len(this.joints), 6)
+            poses[:, this.joints] = rotation.rotation_6d_to_axis_angle(d6)
+        if this.translation:
+            translation = channels_to_translation(vector[:, -3:])
+        if this.face:
+            face = vector.clip(0, 1)
+            poses[:, skeleton.JAW, 0] = skeleton.JAW_OPEN_RADIANS * face[:, skeleton.JAW_OPEN]
+    return poses, translation, face
+
+
+def translation_to_channels(translation: np.ndarray) -> np.ndarray:
+    """(T, 3) metres -> (T, 3): x and z steps a frame, y height."""
+    channels = translation.astype(np.float32)
+    for axis in (0, 2):
+        channels[1:, axis] = np.diff(translation[:, axis])
+        channels[0, axis] = channels[1, axis] if len(channels) > 1 else 0
+    return channels
+
+
+def channels_to_translation(channels: np.ndarray) -> np.ndarray:
+    """Inverse of `translation_to_channels` up to where the motion starts, which is x = z = 0."""
+    translation = channels.astype(np.float64)
+    for axis in (0, 2):
+        translation[:, axis] = np.cumsum(translation[:, axis]) - translation[0, axis]
+    return translation.astype(np.float32)

@@ -1,0 +1,42 @@
+"""Inverse kinematics of a limb of two bones, and the rotations that put bones where they should be."""
+
+import numpy as np
+
+from cospeech.rotation import cross
+
+
+def two_bone(root: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float) -> np.ndarray:
+    """Where the middle joint of a limb goes.
+
+    Args:
+        root, target: (..., 3) where the limb begins and where its end should be. A target out of reach is
+            approached as far as 99.9 % of the limb's length.
+        pole: (..., 3) direction towards which the middle joint points, not parallel to the limb.
+        first, second: Lengths of the two bones, metres.
+
+    Returns:
+        middle (..., 3) and end (..., 3), the target or the nearest point in reach on the way to it.
+    """
+    reach = target - root
+    distance = np.linalg.norm(reach, axis=-1, keepdims=True)
+    along = reach / np.maximum(distance, 1e-9)
+    distance = np.clip(distance, abs(first - second) * 1.001 + 1e-6, (first + second) * 0.999)
+    foot = (first**2 - second**2 + distance**2) / (2 * distance)  # of the middle joint's perpendicular
+    height = np.sqrt(np.maximum(first**2 - foot**2, 0))
+    aside = pole - np.sum(pole * along, axis=-1, keepdims=True) * along
+    aside = aside / np.maximum(np.linalg.norm(aside, axis=-1, keepdims=True), 1e-9)
+    return root + foot * along + height * aside, root + distance * along
+
+
+def frame(along: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) right-handed frame whose columns are `along`, the part of `up` normal to it, and their cross."""
+    x = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    y = up - np.sum(up * x, axis=-1, keepdims=True) * x
+    y = y / np.maximum(np.linalg.norm(y, axis=-1, keepdims=True), 1e-9)
+    return np.stack([x, y, cross(x, y)], axis=-1)
+
+
+def turn_frame(rest_along, rest_up, along, up) -> np.ndarray:
+    """(..., 3, 3) global rotation that takes a rest frame onto a wanted frame."""
+    rest = frame(np.asarray(rest_along, np.float64), np.asarray(rest_up, np.float64))
+    return frame(along, up) @ np.swapaxes(rest, -1, -2)
