@@ -1,0 +1,1 @@
+"""Motion <-> file, one module for each format; `cospeech.save` picks by suffix."""

@@ -1,0 +1,5 @@
+import sys
+
+from cospeech.cli import main
+
+sys.exit(main())

@@ -1,0 +1,57 @@
+"""Which recordings to read and which files to write: one recording, a folder of them, or a list."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from cospeech.errors import AudioError, FormatError
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".webm")
+
+
+@dataclass(frozen=True)
+class Job:
+    audio: Path
+    out: Path
+
+
+def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
+    """What `cospeech generate AUDIO OUT` has to do.
+
+    Args:
+        audio: A recording, a folder (its recordings, not those of folders in it), or a .txt or .csv file with one
+            recording a line, in the first column, relative to the list.
+        out: A file for one recording, else a folder.
+        suffix: Of the files in the folder.
+    """
+    if audio.is_dir():
+        recordings = sorted(path for path in audio.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not recordings:
+            raise AudioError(f"{audio}: no recordings in this folder. Looked for {', '.join(SUFFIXES)}.")
+    elif audio.suffix.lower() in (".txt", ".csv"):
+        recordings = _listed(audio)
+    else:
+        return [Job(audio, out)]
+    if out.suffix and not out.is_dir():
+        raise FormatError(f"{out}: {audio} names several recordings, so OUT must be a folder.")
+    outs = [out / (recording.stem + suffix) for recording in recordings]
+    double = {path for path in outs if outs.count(path) > 1}
+    if double:
+        raise FormatError(f"{out}: two recordings would both become {sorted(double)[0].name}. Rename one.")
+    return [Job(*pair) for pair in zip(recordings, outs, strict=True)]
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioError(f"{path}: cannot be read as a list of recordings ({error}).") from None
+    recordings = [path.parent / row for row in rows if not row.startswith("#")]
+    missing = [str(recording) for recording in recordings if not recording.is_file()]
+    if missing:
+        raise AudioError(f"{path}: {missing[0]} and {len(missing) - 1} more do not exist." if len(missing) > 1
+                         else f"{path}: {missing[0]} does not exist.")  # fmt: skip
+    if not recordings:
+        raise AudioError(f"{path}: lists no recordings.")
+    return recordings

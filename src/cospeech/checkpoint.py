@@ -1,0 +1,211 @@
+"""Checkpoints: weights, config, statistics and card of one model in one directory.
+
+    config.json  model.safetensors  statistics.safetensors  CARD.md  SHA256SUMS
+
+The layout is the same in the package, on disk and on the Hugging Face hub. Nothing is unpickled.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cospeech import config as configs
+from cospeech import features
+from cospeech.errors import CheckpointError, ConfigError
+from cospeech.models.syntalker import Denoiser, DenoiserConfig
+from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
+from cospeech.nn.quantize import TRAINING_ONLY
+
+CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
+    *("config.json", "model.safetensors", "statistics.safetensors"),
+    *("CARD.md", "SHA256SUMS"),
+)
+
+
+@dataclass(frozen=True)
+class Released:
+    """A model known by name."""
+
+    name: str
+    summary: str
+    licence: str
+    size_mb: float
+    where: str  # folder inside the package, or hub id
+
+
+RELEASED: dict[str, Released] = {
+    model.name: model
+    for model in (
+        Released(
+            name="starter",
+            summary="speech -> body, hands and face; small, works offline",
+            licence="CC BY-NC 4.0",
+            size_mb=12,
+            where="starter",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What `config.json` holds."""
+
+    name: str
+    licence: str
+    denoiser: DenoiserConfig
+    tokenizers: dict[str, TokenizerConfig]  # one for each of `denoiser.parts`
+    fps: float = 30.0
+    steps: int = 25  # diffusion steps unless the user says otherwise
+    quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need
+    architecture: Literal["syntalker"] = field(default="syntalker")
+
+    def __post_init__(self) -> None:
+        if set(self.tokenizers) != set(self.denoiser.parts):
+            raise ConfigError(f"`tokenizers` are {sorted(self.tokenizers)}, `parts` are {sorted(self.denoiser.parts)}.")
+        for part, tokenizer in self.tokenizers.items():
+            if tokenizer.channels != features.layout(part).channels:
+                raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.channels} channels.")
+            if tokenizer.quantizer.code_dim != self.denoiser.code_dim:
+                raise ConfigError(f"The tokenizer of `{part}` has codes of width {tokenizer.quantizer.code_dim}.")
+
+
+class Networks(nn.Module):
+    """All networks of one checkpoint; its state dict is `model.safetensors`."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.denoiser = Denoiser(config.denoiser)
+        self.tokenizers = nn.ModuleDict({part: Tokenizer(config.tokenizers[part]) for part in config.denoiser.parts})
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A loaded model.
+
+    Args:
+        statistics: For each part `{part}.mean` and `{part}.std` (channels,), with which vectors are normalised, and
+            `rest` (P, C), the latents, divided by `latent_scale`, of a person at rest: the seed of the first window.
+    """
+
+    config: ModelConfig
+    networks: Networks
+    statistics: Mapping[str, Tensor]
+    card: str = ""
+
+
+def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write a checkpoint directory; weights are stored as `dtype`, statistics as float32."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    config = json.dumps(configs.to_dict(checkpoint.config), indent=2) + "\n"
+    (directory / CONFIG).write_text(config, encoding="utf-8")
+    state = {
+        name: _stored(tensor, dtype)
+        for name, tensor in checkpoint.networks.state_dict().items()
+        if name.rpartition(".")[2] not in TRAINING_ONLY
+    }
+    save_file(state, directory / WEIGHTS, metadata={"format": "pt"})
+    save_file({k: v.float().contiguous() for k, v in checkpoint.statistics.items()}, directory / STATISTICS)
+    (directory / CARD).write_text(checkpoint.card, encoding="utf-8")
+    sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in (CONFIG, WEIGHTS, STATISTICS, CARD))
+    (directory / SUMS).write_text(sums, encoding="utf-8")
+
+
+def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """Load a checkpoint: a released name, a directory, or a hub id such as `user/model`.
+
+    Raises:
+        CheckpointError: the name is unknown, or a file is missing or damaged; the file is named.
+    """
+    directory = find(name_or_path)
+    _verify(directory)
+    try:
+        config = configs.load_json(ModelConfig, directory / CONFIG)
+    except ConfigError as error:
+        raise CheckpointError(f"{error} The checkpoint may be of a newer version of cospeech.") from None
+    networks = Networks(config)
+    weights = _read_tensors(directory / WEIGHTS)
+    try:
+        networks.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
+                                  for name, tensor in weights.items()})  # fmt: skip
+    except RuntimeError as error:
+        raise CheckpointError(f"{directory / WEIGHTS}: {' '.join(str(error).split())}") from None
+    statistics = {name: tensor.to(device) for name, tensor in _read_tensors(directory / STATISTICS).items()}
+    card = (directory / CARD).read_text(encoding="utf-8")
+    return Checkpoint(config, networks.eval().requires_grad_(False).to(device), statistics, card)
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Directory of a checkpoint; a hub id is downloaded to the hub's cache first."""
+    name = str(name_or_path)
+    if name in RELEASED:
+        directory = Path(str(files("cospeech") / RELEASED[name].where))
+    elif Path(name).is_dir():
+        directory = Path(name)
+    elif Path(name).exists():
+        raise CheckpointError(f"{name}: a checkpoint is a directory, this is a file.")
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        directory = _from_hub(name)
+    else:
+        raise CheckpointError(
+            f"Unknown model `{name}`. Known: {', '.join(RELEASED)}; or give a checkpoint directory, or a hub id "
+            "such as `user/model`."
+        )
+    if not (directory / CONFIG).is_file():
+        raise CheckpointError(f"{directory}: no {CONFIG} in it, so this is not a checkpoint directory.")
+    return directory
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, "vocabulary.json"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"`{name}` is neither a known model, a directory here, nor to be had from the hub ({reason})."
+        ) from None
+
+
+def _verify(directory: Path) -> None:
+    """Compare every file with SHA256SUMS."""
+    try:
+        lines = (directory / SUMS).read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            wanted, name = line.split(maxsplit=1)
+            if Path(name).name != name:
+                raise CheckpointError(f"{directory / SUMS}: `{name}` is not a plain file name.")
+            if _sha256(directory / name) != wanted:
+                raise CheckpointError(f"{directory / name}: damaged, its SHA-256 is not the one in {SUMS}.")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename}: missing from the checkpoint.") from None
+    except (UnicodeDecodeError, ValueError) as error:
+        raise CheckpointError(f"{directory / SUMS}: damaged ({error}).") from None
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as safetensors ({error}).") from None
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous().cpu()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

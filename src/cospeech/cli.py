@@ -1,0 +1,295 @@
+"""The command line: one function per command, its signature the interface, its docstring the help.
+
+Nothing slow is imported before it is needed, so that `--help` is quick.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import arg
+
+from cospeech.errors import CospeechError, CospeechWarning
+
+
+def generate(
+    audio: Annotated[Path, arg(metavar="AUDIO")],
+    out: Annotated[Path, arg(metavar="OUT")],
+    /,
+    model: str = "starter",
+    upper: str = "",
+    hands: str = "",
+    lower: str = "",
+    whole: str = "",
+    words: Path | None = None,
+    seed: int = 0,
+    sampler: Literal["ddim", "ddpm"] = "ddim",
+    steps: int | None = None,
+    camera: Literal["body", "face", "face+body"] | None = None,
+    body: Path | None = None,
+    embed_licensed_body: bool = False,
+    device: str = "cpu",
+    format: str = ".npz",
+) -> None:
+    """Generate body, hand and face motion for a speech recording.
+
+    Example: cospeech generate talk.wav talk.glb
+
+    Args:
+        audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
+            .csv file that lists one recording a line: then OUT is a folder and gets one file for each.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4 or .html.
+        model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
+        upper: What the upper body should do, in words. Empty: follow the speech only.
+        hands: What the hands should do, in words.
+        lower: What the legs should do, in words.
+        whole: What the whole body should do, in words.
+        words: TextGrid file with the words and their times, for models that read words.
+        seed: Same seed, same device, same motion; another seed, another motion.
+        sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
+        steps: Diffusion steps for each window of four seconds. Default: the model's own number.
+        camera: For .mp4: the whole body, the face, or both side by side.
+        body: A SMPL-X file of your own to show instead of the shipped body.
+        embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+        device: cpu, cuda, ...
+        format: For a folder or list of recordings: the suffix of the files to write.
+    """
+    from cospeech import batch, save
+    from cospeech.pipeline import load_pipeline
+    from cospeech.speech import Speech
+
+    jobs = batch.jobs(audio, out, format)
+    shown = _load_body(body)
+    looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
+    for job in jobs:  # a target that cannot be written fails here, before the slow part
+        save.writer_for(job.out, **looks)
+    speeches = {jobs[0].audio: Speech.load(jobs[0].audio, words=words or ())} if len(jobs) == 1 else {}
+    pipeline = load_pipeline(model, device)
+    for job in jobs:
+        speech = speeches.get(job.audio) or Speech.load(job.audio)
+        with _progress(f"generate {job.audio.name}") as progress:
+            motion = pipeline.generate(
+                speech,
+                upper=upper,
+                hands=hands,
+                lower=lower,
+                whole=whole,
+                seed=seed,
+                steps=steps,
+                sampler=sampler,
+                progress=progress,
+            )
+        with _progress(f"write {job.out.name}") as progress:
+            save.save(motion, job.out, audio=speech, progress=progress, **looks)
+        print(f"wrote {job.out}")
+        print(f"length {motion.duration_s:.2f} s, {len(motion)} frames at {motion.fps:g} fps")
+    print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
+
+
+def convert(
+    motion: Annotated[Path, arg(metavar="MOTION")],
+    out: Annotated[Path, arg(metavar="OUT")],
+    /,
+    audio: Path | None = None,
+    fps: float | None = None,
+    mirror: bool = False,
+    camera: Literal["body", "face", "face+body"] | None = None,
+    body: Path | None = None,
+    embed_licensed_body: bool = False,
+) -> None:
+    """Convert a motion file to another format.
+
+    Example: cospeech convert talk.npz talk.mp4 --audio talk.wav
+
+    Args:
+        motion: Motion to read: .npz (this program, BEAT2, AMASS) or .bvh (this program).
+        out: File to write: .npz, .bvh, .glb, .mp4 or .html.
+        audio: Recording that is heard in .mp4 and .html.
+        fps: Frames a second of the result. Default: those of the motion.
+        mirror: Exchange left and right.
+        camera: For .mp4: the whole body, the face, or both side by side.
+        body: A SMPL-X file of your own to show instead of the shipped body.
+        embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+    """
+    from cospeech import save
+    from cospeech.speech import Speech
+
+    looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
+    save.writer_for(out, **looks)
+    speech = Speech.load(audio) if audio else None
+    read = save.load_motion(motion)
+    if "assumed" in read.metadata:
+        print(f"note: {read.metadata['assumed']}", file=sys.stderr)
+    if fps is not None:
+        read = read.resample(fps)
+    if mirror:
+        read = read.mirror()
+    with _progress(f"write {out.name}") as progress:
+        save.save(read, out, audio=speech, progress=progress, **looks)
+    print(f"wrote {out}")
+    print(f"length {read.duration_s:.2f} s, {len(read)} frames at {read.fps:g} fps")
+
+
+def view(
+    motion: Annotated[Path, arg(metavar="MOTION")],
+    /,
+    audio: Path | None = None,
+    body: Path | None = None,
+    embed_licensed_body: bool = False,
+) -> None:
+    """Watch a motion in the browser, with its sound in sync. Needs no network.
+
+    Example: cospeech view talk.npz --audio talk.wav
+
+    Args:
+        motion: Motion to read: .npz or .bvh.
+        audio: Recording to hear with it.
+        body: A SMPL-X file of your own to show instead of the shipped body.
+        embed_licensed_body: Agree that the mesh of --body is put into the temporary page.
+    """
+    import tempfile
+    import webbrowser
+
+    page = Path(tempfile.mkdtemp(prefix="cospeech-")) / f"{motion.stem}.html"
+    convert(motion, page, audio=audio, body=body, embed_licensed_body=embed_licensed_body)
+    if not webbrowser.open(page.as_uri()):
+        print(f"No browser could be started: open {page} in one.")
+
+
+def models() -> None:
+    """List the known models: size, licence and what they do."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cospeech.checkpoint import RELEASED
+
+    table = Table("name", "what it does", "size", "licence")
+    for model in RELEASED.values():
+        table.add_row(model.name, model.summary, f"{model.size_mb:g} MB", model.licence)
+    Console().print(table)
+    print("Any checkpoint directory or hub id works in place of a name.")
+
+
+def bench(model: Annotated[str, arg(metavar="MODEL")] = "starter", /, audio: Path | None = None, device: str = "cpu", hour: bool = False) -> None:
+    """Measure a model on this machine: speed, memory, exact length, seams, and whether it follows the speech.
+
+    Args:
+        model: A released name, a checkpoint directory, or a hub id.
+        audio: Recording to measure with, repeated as often as needed. Default: the recording in the package.
+        device: cpu, cuda, ...
+        hour: Also generate motion for an hour of speech and compare its memory with that of a minute. Takes minutes.
+    """
+    from cospeech.recipes import bench as recipe
+
+    recipe.run(model, audio, device, hour)
+
+
+def train(
+    network: Literal["tokenizer", "diffusion", "starter"],
+    config: Annotated[Path, arg(metavar="CONFIG")],
+    out: Annotated[Path, arg(metavar="RUN")],
+    /,
+    accelerator: str = "auto",
+) -> None:
+    """Train a network. An interrupted run goes on where it was.
+
+    Example: cospeech train starter data runs/starter
+
+    Args:
+        network: tokenizer: of one body part. diffusion: the denoiser over trained tokenizers. starter: everything
+            the shipped starter consists of, from raw data to finished checkpoint.
+        config: TOML file with the settings of `TrainTokenizer` or `TrainDiffusion` (see `cospeech.recipes`); for
+            the starter, the folder with the data sets named in its CARD.
+        out: Run directory: gets config, versions, log and weights.
+        accelerator: For the starter: cpu, cuda, or auto.
+    """
+    from cospeech.config import load_toml
+
+    if network == "tokenizer":
+        from cospeech.recipes import tokenizer
+
+        tokenizer.train(load_toml(tokenizer.TrainTokenizer, config), out)
+    elif network == "diffusion":
+        from cospeech.recipes import diffusion
+
+        diffusion.train(load_toml(diffusion.TrainDiffusion, config), out)
+    else:
+        from cospeech.recipes import starter
+
+        print(f"wrote {starter.make(starter.MakeStarter(config, out, accelerator=accelerator))}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "generate": generate,
+    "convert": convert,
+    "view": view,
+    "models": models,
+    "bench": bench,
+    "train": train,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, 2 for an error of the user's, 130 when interrupted."""
+    warnings.showwarning = _print_warning
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="cospeech",
+            description="Speech in, full-body, hand and face motion out.",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except CospeechError as error:  # ours: one line. Anything else is a bug: full traceback.
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _load_body(path: Path | None):
+    if path is None:
+        return None
+    from cospeech.body import load_smplx
+
+    body = load_smplx(path)
+    print(f"body {path}: {body.licence}")
+    return body
+
+
+@contextmanager
+def _progress(task: str) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr that appears when a task takes longer than two seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    row = bar.add_task(task, total=1.0)
+    begun = time.monotonic()
+
+    def update(fraction: float) -> None:
+        if not bar.live.is_started and time.monotonic() - begun > 2:
+            bar.start()
+        bar.update(row, completed=fraction)
+
+    try:
+        yield update
+    finally:
+        bar.stop()
+
+
+def _print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if issubclass(category, CospeechWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

@@ -1,0 +1,93 @@
+"""CMU Graphics Lab motion capture, subjects 01-03: everyday and playground motion, 31 joints, no usable fingers.
+
+mocap.cs.cmu.edu, funded by NSF EIA-0196217; free for any use except reselling the data. Read from the packed form:
+`cmu_s01_s03_30fps.npz` holds all clips end to end as local axis-angle from a rest pose of world-aligned bones,
+`cmu_s01_s03.jsonl` their captions.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cospeech.data.clips import Caption, Clip
+from cospeech.errors import DataError
+from cospeech.motion import Motion
+from cospeech.retarget import forward_kinematics, positions_to_poses
+from cospeech.rotation import axis_angle_to_matrix
+
+LICENCE = "CMU mocap: free for any use, do not resell the data"
+HAS = frozenset({"upper", "lower"})
+SPLITS = {"02_02": "test", "02_09": "test", "01_14": "test", "01_08": "val", "03_02": "val"}  # all others train
+TAGS = {"01": frozenset({"scenery"}), "02": frozenset(), "03": frozenset({"uneven-floor"})}  # by subject
+
+_SIDES = (("left", "l"), ("right", "r"))
+_LIMBS = {
+    **{"shoulder": "humerus", "elbow": "radius", "wrist": "hand"},
+    **{"hip": "femur", "knee": "tibia", "ankle": "foot", "foot": "toes"},
+}
+_JOINTS = {  # SMPL-X name -> name in the corpus
+    **{"pelvis": "root", "spine2": "upperback", "spine3": "thorax", "neck": "upperneck", "head": "head"},
+    **{f"{side}_{ours}": f"{letter}{theirs}" for side, letter in _SIDES for ours, theirs in _LIMBS.items()},
+}
+
+
+def _about(axis: int, degrees: float) -> np.ndarray:
+    return axis_angle_to_matrix(np.radians(degrees) * np.eye(3)[axis])
+
+
+# Bones are world-aligned in a T pose whose legs point 20 degrees outwards and whose elbows bend forwards and up by
+# 30 degrees. These turn our T pose into theirs.
+_T_POSE = {
+    **{"pelvis": np.eye(3), "spine3": np.eye(3), "head": np.eye(3), "left_wrist": np.eye(3), "right_wrist": np.eye(3)},
+    **{"left_shoulder": _about(0, -30), "right_shoulder": _about(0, -30)},
+    **{f"left_{joint}": _about(2, 20) for joint in ("hip", "ankle", "foot")},
+    **{f"right_{joint}": _about(2, -20) for joint in ("hip", "ankle", "foot")},
+}
+
+
+def clips(
+    folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None
+) -> Iterator[Clip]:
+    """All clips, retargeted. Captions tell their source: "kit-ml" ones are under a licence nobody could read.
+
+    Args:
+        folder: With `cmu_s01_s03_30fps.npz` and `cmu_s01_s03.jsonl`.
+        joints: (55, 3) rest joints of the target body, `Body.joints`.
+    """
+    folder = Path(folder)
+    try:
+        labels = [json.loads(line) for line in (folder / "cmu_s01_s03.jsonl").read_text().splitlines()]
+        with np.load(folder / "cmu_s01_s03_30fps.npz", allow_pickle=False) as file:
+            packed = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: cannot read the CMU clips: {error}. See README.md of the data.") from error
+    number_of = {name: i for i, name in enumerate(packed["clip_names"].tolist())}
+    for i, label in enumerate(labels):
+        yield Clip(
+            id=f"cmu/{label['id']}",
+            split=SPLITS.get(label["id"], "train"),
+            motion=_motion(packed, number_of[label["id"]], joints),
+            speech=None,
+            captions=tuple(Caption(caption["text"], caption["source"]) for caption in label["captions"]),
+            licence=LICENCE,
+            has=HAS,
+            tags=TAGS[label["id"][:2]],
+        )
+        if progress:
+            progress((i + 1) / len(labels))
+
+
+def _motion(packed: dict[str, np.ndarray], clip: int, joints: np.ndarray) -> Motion:
+    index = {name: j for j, name in enumerate(packed["joint_names"].tolist())}
+    frames = slice(packed["clip_start"][clip], packed["clip_start"][clip] + packed["clip_len"][clip])
+    offsets = packed["offsets"][packed["clip_subject"][clip]]
+    local = axis_angle_to_matrix(packed["poses"][frames].astype(np.float64))
+    matrices, positions = forward_kinematics(local, packed["trans"][frames], packed["parents"], offsets)
+    poses, translation = positions_to_poses(
+        {ours: positions[:, index[theirs]] for ours, theirs in _JOINTS.items()},
+        joints,
+        {ours: matrices[:, index[_JOINTS[ours]]] @ turn for ours, turn in _T_POSE.items()},
+    )
+    return Motion(poses, translation, float(packed["fps"]))

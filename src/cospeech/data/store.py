@@ -1,0 +1,114 @@
+"""The packed store recipes train from: one file, clips of motion with the speech features that go with them.
+
+Recipes see only `Store(path).clips(split)`. Behind it today: one compressed .npz holding all clips end to end as
+integers (a ten-thousandth of a radian, a tenth of a millimetre, 1/255 of a face weight, 1/32 of a speech feature),
+differenced over time so that they compress, and a JSON index. It is small enough to travel to a training machine.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cospeech import skeleton
+from cospeech.errors import DataError
+from cospeech.formats.output import replacing
+from cospeech.motion import Motion
+
+VERSION = 1
+SPLITS = ("train", "val", "test")
+NUM_SPEECH_FEATURES = 68
+_STEP = {"poses": np.pi / 32767, "translation": 1e-4, "face": 1 / 255, "speech": 1 / 32}
+_WIDTH = {"poses": 165, "translation": 3, "face": len(skeleton.ARKIT), "speech": NUM_SPEECH_FEATURES}
+_DTYPE = {"poses": np.int16, "translation": np.int32, "face": np.uint8, "speech": np.int8}
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    id: str
+    split: str  # train, val or test
+    source: str  # which corpus: one row of the recipe's data table
+    licence: str
+    num_frames: int
+    has: tuple[str, ...]  # what is real in it: upper, hands, lower, face, speech; the rest is zeros
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class StoredClip:
+    """One clip at 30 fps."""
+
+    info: ClipInfo
+    poses: np.ndarray  # (T, 55, 3) axis-angle
+    translation: np.ndarray  # (T, 3) metres
+    face: np.ndarray  # (T, 52) ARKit weights
+    speech: np.ndarray  # (T, 68) `prosody.speech_features`
+
+    def mirrored(self) -> "StoredClip":
+        """The same clip with left and right exchanged; speech has no sides."""
+        motion = Motion(self.poses, self.translation, face=self.face).mirror()
+        return replace(self, poses=motion.poses, translation=motion.translation, face=motion.face)
+
+
+class Store:
+    """A store that was written by `write_store`."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                index = json.loads(bytes(file["index"]))
+                if index["version"] != VERSION:
+                    raise DataError(f"{path}: store version {index['version']}, expected {VERSION}. Prepare it again.")
+                self._arrays = {name: _undifference(file[name]) for name in _STEP}
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such store. Make one with: cospeech prepare") from None
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(f"{path}: not a store, or a damaged one ({error}). Prepare it again.") from error
+        self.infos = [
+            ClipInfo(**{**clip, "has": tuple(clip["has"]), "captions": tuple(clip["captions"])})
+            for clip in index["clips"]
+        ]
+        self._starts = np.concatenate([[0], np.cumsum([info.num_frames for info in self.infos])])
+
+    def clips(self, split: str) -> Iterator[StoredClip]:
+        """All clips of a split: "train", "val" or "test"."""
+        if split not in SPLITS:
+            raise DataError(f"Unknown split `{split}`. Splits: {', '.join(SPLITS)}.")
+        for info, start in zip(self.infos, self._starts, strict=False):
+            if info.split == split:
+                frames = slice(start, start + info.num_frames)
+                arrays = {n: a[frames].astype(np.float32) * np.float32(_STEP[n]) for n, a in self._arrays.items()}
+                arrays["poses"] = arrays["poses"].reshape(-1, skeleton.NUM_JOINTS, 3)
+                yield StoredClip(info, **arrays)
+
+
+def write_store(path: str | Path, clips: Iterable[StoredClip]) -> list[ClipInfo]:
+    """Pack clips into one file; returns what it holds."""
+    infos, pieces = [], {name: [] for name in _STEP}
+    for clip in clips:
+        infos.append(clip.info)
+        for name, step in _STEP.items():
+            array = np.asarray(getattr(clip, name)).reshape(clip.info.num_frames, _WIDTH[name])
+            limits = np.iinfo(_DTYPE[name])
+            pieces[name].append(np.clip(np.round(array / step), limits.min, limits.max).astype(_DTYPE[name]))
+    if not infos:
+        raise DataError(f"{path}: no clips to store.")
+    index = json.dumps({"version": VERSION, "clips": [asdict(info) for info in infos]}).encode()
+    arrays = {name: _difference(np.concatenate(piece)) for name, piece in pieces.items()}
+    with replacing(Path(path)) as temporary:
+        np.savez_compressed(temporary, index=np.frombuffer(index, np.uint8), **arrays)
+    return infos
+
+
+def _difference(array: np.ndarray) -> np.ndarray:
+    """(F, C) integers -> (C, F) steps over time, wrapping around: small numbers that compress well."""
+    steps = array.copy()
+    steps[1:] -= array[:-1]
+    return np.ascontiguousarray(steps.T)
+
+
+def _undifference(steps: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.cumsum(steps, axis=1, dtype=steps.dtype).T)

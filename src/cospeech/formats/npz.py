@@ -1,0 +1,211 @@
+"""Motion <-> .npz, the archive of arrays that SMPL-X tools share.
+
+Written with the keys, shapes and types of BEAT2 (`betas`, `poses`, `expressions`, `trans`, `model`, `gender`,
+`mocap_frame_rate`), which are also those the SMPL-X Blender add-on asks for, and with three more that other tools
+pass over: `face` (T, 52), `face_names` (52,), and `metadata`, a JSON object of strings.
+
+Read: files written here, BEAT2 [1], and AMASS [2] as SMPL-X (165 pose columns) or SMPL-H (156: no jaw, no eyes).
+What a file does not say and had to be assumed is told in `Motion.metadata["assumed"]`.
+
+[1] Liu et al. 2024, EMAGE, arXiv:2401.00374
+[2] Mahmood et al. 2019, AMASS, arXiv:1904.03278
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, Any
+
+import numpy as np
+
+from cospeech import rotation, skeleton
+from cospeech.errors import DataError, MotionError
+from cospeech.formats.output import replacing
+from cospeech.motion import NUM_BETAS, NUM_EXPRESSIONS, Motion
+
+_KEYS = (
+    *("poses", "trans", "betas", "gender", "expressions", "face", "face_names", "metadata"),
+    *("mocap_frame_rate", "mocap_framerate"),  # BEAT2 and AMASS SMPL-X; AMASS SMPL-H
+)
+# AMASS writes these beside its poses; its world has z up. BEAT2 and this module have y up.
+_AMASS_KEYS = {"surface_model_type", "root_orient", "markers_latent", "dmpls", "mocap_framerate"}
+_AMASS_TO_Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # (x, y, z) -> (x, z, -y)
+_SMPLH_JOINTS = tuple(j for j in range(skeleton.NUM_JOINTS) if j not in (22, 23, 24))  # all but jaw and eyes
+_SMPLH_REST_PELVIS = np.array([-0.0018, -0.2233, 0.0282], np.float32)  # of the average SMPL body, metres
+_FLAT_HANDS = "finger rotations are total (flat hand = 0)"
+_MAX_BYTES = 2**31  # of all arrays together: more than ten hours at 30 fps
+
+
+def write(motion: Motion, path: str | Path) -> None:
+    """Write a motion as BEAT2 does. Reading it back gives the same arrays bit for bit."""
+    whole = round(motion.fps) == motion.fps
+    face: dict[str, Any] = {} if motion.face is None else {"face": motion.face, "face_names": np.array(skeleton.ARKIT)}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            betas=motion.betas,
+            poses=motion.poses.reshape(len(motion), skeleton.NUM_JOINTS * 3),
+            expressions=motion.expressions.astype(np.float64),
+            trans=motion.translation.astype(np.float64),
+            model="smplx2020",
+            gender=motion.metadata.get("gender", "neutral"),
+            mocap_frame_rate=np.int32(motion.fps) if whole else np.float64(motion.fps),
+            metadata=json.dumps(dict(motion.metadata)),
+            **face,
+        )
+
+
+def read(path: str | Path) -> Motion:
+    """Read a motion written by `write`, by BEAT2 or by AMASS. Nothing in the file is unpickled.
+
+    A file with one of AMASS's own keys and without `expressions` has z up, and is turned so that y is up.
+    """
+    arrays, names = _load(path)
+    for key in ("poses", "trans"):
+        if key not in arrays:
+            raise DataError(
+                f"{path}: no array `{key}`; it holds {', '.join(sorted(names)) or 'nothing'}. "
+                "Give an SMPL-X motion as BEAT2 or AMASS store it."
+            )
+    assumed = []
+    poses = _poses(path, arrays["poses"])
+    translation = arrays["trans"]
+    if translation.shape != (len(poses), 3):
+        raise DataError(f"{path}: `trans` has shape {translation.shape}, expected {(len(poses), 3)}.")
+    betas = _columns(path, "betas", np.atleast_2d(arrays.get("betas", np.zeros(NUM_BETAS))), 1, NUM_BETAS)[0]
+    if arrays["poses"][:1].size == len(_SMPLH_JOINTS) * 3:
+        translation = translation + (_SMPLH_REST_PELVIS - skeleton.REST_PELVIS)
+        betas = np.zeros(NUM_BETAS)
+        assumed.append("SMPL-H poses on the average SMPL-X body (betas dropped, jaw and eyes at rest)")
+    if _AMASS_KEYS & names and "expressions" not in names:
+        turn = _AMASS_TO_Y_UP
+        poses[:, 0] = rotation.matrix_to_axis_angle(turn @ rotation.axis_angle_to_matrix(poses[:, 0]))
+        translation = (translation + skeleton.REST_PELVIS) @ turn.T - skeleton.REST_PELVIS
+        assumed.append("AMASS has z up, turned to y up")
+    expressions = arrays.get("expressions", np.zeros((len(poses), 0)))
+    metadata = _metadata(path, arrays)
+    if "metadata" not in arrays:
+        assumed.append(_FLAT_HANDS)
+    gender = _text(arrays["gender"]) if "gender" in arrays else "neutral"
+    if gender != "neutral":
+        metadata["gender"] = gender
+    if assumed:
+        metadata["assumed"] = "; ".join(assumed)
+    try:
+        return Motion(
+            poses=poses,
+            translation=translation,
+            fps=_frame_rate(path, arrays),
+            expressions=_columns(path, "expressions", expressions, len(poses), NUM_EXPRESSIONS),
+            face=_face(path, arrays, len(poses)),
+            betas=betas,
+            metadata=metadata,
+        )
+    except MotionError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _load(path: str | Path) -> tuple[dict[str, np.ndarray], set[str]]:
+    """The arrays of `_KEYS` that are there, and the names of all."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+            arrays: dict[str, np.ndarray] = {}
+            for key in names.intersection(_KEYS):
+                with archive.open(f"{key}.npy") as stream:
+                    budget = _MAX_BYTES - sum(array.nbytes for array in arrays.values())
+                    arrays[key] = _read_array(stream, budget)
+            return arrays, names
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.") from error
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: not an npz archive, or cut short ({error}). Copy or download it again.") from error
+    # zlib.error: damaged; NotImplementedError, RuntimeError: compressed or encrypted in a way numpy never does
+    except (OSError, EOFError, ValueError, KeyError, zlib.error, NotImplementedError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read as an npz archive: {reason}.") from error
+
+
+def _read_array(stream: IO[bytes], budget: int) -> np.ndarray:
+    """One .npy member. Its header is believed only as far as `budget` bytes, so a small file cannot fill the memory."""
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    name = Path(stream.name).stem
+    try:
+        shape, fortran_order, dtype = read_header(stream)
+    except (ValueError, SyntaxError, TokenError) as error:  # numpy parses headers as Python text
+        raise ValueError(f"`{name}` has a damaged header") from error
+    if dtype.hasobject:
+        raise ValueError(f"`{name}` holds pickled Python objects, which are not loaded")
+    num_bytes = dtype.itemsize * int(np.prod(shape, dtype=object))
+    if not 0 <= num_bytes <= budget:
+        raise ValueError(f"`{name}` claims {num_bytes / 2**20:.0f} MiB, more than a motion needs")
+    data = stream.read(num_bytes)
+    if len(data) < num_bytes:
+        raise ValueError(f"`{name}` is cut short")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _poses(path: str | Path, poses: np.ndarray) -> np.ndarray:
+    """(T, 165) or (T, 156), or with joints as an axis of their own -> (T, 55, 3) that may be written to."""
+    _check_numbers(path, "poses", poses)
+    columns = int(np.prod(poses.shape[1:])) if poses.ndim > 1 else 0
+    num_joints = {165: skeleton.NUM_JOINTS, 156: len(_SMPLH_JOINTS)}.get(columns)
+    if num_joints is None:
+        raise DataError(
+            f"{path}: `poses` has shape {poses.shape}, expected (frames, 165) for SMPL-X or (frames, 156) for SMPL-H."
+        )
+    joints = slice(None) if num_joints == skeleton.NUM_JOINTS else _SMPLH_JOINTS
+    full = np.zeros((len(poses), skeleton.NUM_JOINTS, 3), np.float32)
+    full[:, joints] = poses.reshape(len(poses), num_joints, 3)
+    return full
+
+
+def _columns(path: str | Path, key: str, array: np.ndarray, rows: int, width: int) -> np.ndarray:
+    """(rows, n) with n <= width -> (rows, width), the missing columns zero."""
+    _check_numbers(path, key, array)
+    if array.ndim != 2 or array.shape[0] != rows or array.shape[1] > width:
+        raise DataError(f"{path}: `{key}` has shape {array.shape}, expected {rows} rows of at most {width} numbers.")
+    return np.pad(array, ((0, 0), (0, width - array.shape[1])))
+
+
+def _face(path: str | Path, arrays: Mapping, num_frames: int) -> np.ndarray | None:
+    if "face" not in arrays:
+        return None
+    names = [str(name) for name in arrays["face_names"].ravel()] if "face_names" in arrays else list(skeleton.ARKIT)
+    if sorted(names) != sorted(skeleton.ARKIT):
+        raise DataError(f"{path}: `face_names` are not the 52 ARKit shapes.")
+    face = _columns(path, "face", arrays["face"], num_frames, len(names))
+    return face[:, [names.index(name) for name in skeleton.ARKIT]]
+
+
+def _frame_rate(path: str | Path, arrays: Mapping) -> float:
+    for key in ("mocap_frame_rate", "mocap_framerate"):
+        if key in arrays:
+            _check_numbers(path, key, arrays[key])
+            if arrays[key].size != 1 or not 0 < float(arrays[key].item()) < np.inf:
+                raise DataError(f"{path}: `{key}` is {arrays[key]}, expected one positive number.")
+            return float(arrays[key].item())
+    raise DataError(f"{path}: no frame rate (`mocap_frame_rate`).")
+
+
+def _metadata(path: str | Path, arrays: Mapping) -> dict[str, str]:
+    if "metadata" not in arrays:
+        return {}
+    try:
+        return {str(key): str(value) for key, value in json.loads(_text(arrays["metadata"])).items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{path}: `metadata` is not a JSON object.") from error
+
+
+def _text(array: np.ndarray) -> str:
+    value = array.ravel()[0] if array.size else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _check_numbers(path: str | Path, key: str, array: np.ndarray) -> None:
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{path}: `{key}` holds {array.dtype}, expected numbers.")

@@ -1,0 +1,152 @@
+"""Speech in, motion out: windows, seed latents, sampling, decoding.
+
+Axes: S latent steps of a window, P seed steps, C latent channels, T frames.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import cospeech
+from cospeech import checkpoint as checkpoints
+from cospeech import features, prosody
+from cospeech.checkpoint import Checkpoint
+from cospeech.errors import CheckpointError, ConfigError, PromptError
+from cospeech.models.syntalker import FrameEncoderConfig
+from cospeech.motion import Motion
+from cospeech.nn import sampling
+from cospeech.nn.diffusion import cosine_schedule, respace
+from cospeech.speech import Speech
+
+SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
+Progress = Callable[[float], None]
+
+
+def load_pipeline(model: str | Path = "starter", device: str = "cpu") -> "Pipeline":
+    """Make a pipeline from a released name, a checkpoint directory or a hub id."""
+    return Pipeline(checkpoints.load(model, device), device)
+
+
+class Pipeline:
+    """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "cpu"):
+        if not isinstance(checkpoint.config.denoiser.audio, FrameEncoderConfig):
+            raise CheckpointError("This model listens to samples; only models that listen to frame features run here.")
+        self.config = checkpoint.config
+        self.device = torch.device(device)
+        self.denoiser = checkpoint.networks.denoiser
+        self.tokenizers = checkpoint.networks.tokenizers
+        self.statistics = checkpoint.statistics
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        speech: Speech,
+        *,
+        upper: str = "",
+        hands: str = "",
+        lower: str = "",
+        whole: str = "",
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str = "ddim",
+        progress: Progress | None = None,
+    ) -> Motion:
+        """Motion for a recording, exactly round(duration * fps) frames, at least one.
+
+        Args:
+            speech: The recording. Its loudness and sample rate do not matter.
+            upper, hands, lower, whole: Text prompts for parts of the body; only for models that read text.
+            seed: Same seed, same device and versions: same motion.
+            steps: Diffusion steps for each window; None takes the model's own number.
+            sampler: "ddim" or "ddpm".
+            progress: Called with the fraction done, 0 to 1.
+
+        Raises:
+            PromptError: a prompt was given to a model that reads no text.
+        """
+        if (upper or hands or lower or whole) and self.config.denoiser.style_dim is None:
+            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        if sampler not in SAMPLERS:
+            raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
+        num_frames = speech.num_frames(self.config.fps)
+        heard = self._hear(speech, num_frames)
+        latents = []
+        windows = self.sample_windows(heard, seed, self.config.steps if steps is None else steps, sampler)
+        for fresh in windows:
+            latents.append(fresh)
+            if progress:
+                progress(0.9 * len(latents) / self.num_windows(num_frames))
+        motion = self._decode(torch.cat(latents, dim=1), num_frames)
+        if progress:
+            progress(1.0)
+        return motion.with_metadata(
+            {
+                "model": self.config.name,
+                "licence": self.config.licence,
+                "seed": str(seed),
+                "version": cospeech.__version__,
+            }
+        )
+
+    def num_windows(self, num_frames: int) -> int:
+        """How many overlapping windows cover the frames."""
+        window, overlap = self.config.denoiser.window_frames, self.config.denoiser.seed_frames
+        return max(1, -(-(num_frames - overlap) // (window - overlap)))
+
+    def sample_windows(self, heard: Tensor, seed: int, steps: int, sampler: str = "ddim") -> Iterator[Tensor]:
+        """Sample windows one after another, each continuing the latents before it.
+
+        Args:
+            heard: (1, T, F) speech features of all windows, T = windows * hop + overlap frames.
+
+        Yields:
+            (1, S, C) latents of the first window, then (1, S - P, C) new ones for each window after it.
+        """
+        config = self.config.denoiser
+        schedule = respace(cosine_schedule(config.num_timesteps), steps)
+        generator = torch.Generator().manual_seed(seed)
+        noise = sampling.normals((1, config.window_steps, config.channels), generator, self.device)
+        hop = config.window_frames - config.seed_frames
+        before, first = self.statistics["rest"][None], True
+        for start in range(0, heard.shape[1] - config.seed_frames, hop):
+            window = heard[:, start : start + config.window_frames]
+            conditions = self.denoiser.condition(window, None, before)
+            sample = SAMPLERS[sampler](self._denoise(conditions, None if first else before), noise, schedule)
+            yield (sample if first else sample[:, config.seed_steps :]) * config.latent_scale
+            before, first = sample[:, -config.seed_steps :], False
+
+    def _denoise(self, conditions, before: Tensor | None):
+        """The network as a function of (x_t, t); latents that are already known are put in place at every step."""
+
+        def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+            x0 = self.denoiser(x_t, t, conditions)
+            if before is not None:
+                x0[:, : before.shape[1]] = before
+            return x0
+
+        return denoise
+
+    def _hear(self, speech: Speech, num_frames: int) -> Tensor:
+        """(1, T, F) speech features up to the end of the last window; beyond the recording there is silence."""
+        config = self.config.denoiser
+        hop = config.window_frames - config.seed_frames
+        covered = self.num_windows(num_frames) * hop + config.seed_frames
+        samples = speech.resample(prosody.SAMPLE_RATE).samples
+        heard = prosody.speech_features(samples, covered, self.config.fps)
+        return torch.from_numpy(heard)[None].to(self.device)
+
+    def _decode(self, latents: Tensor, num_frames: int) -> Motion:
+        """(1, S, C) latents of the whole recording -> motion."""
+        vectors = {}
+        for i, (part, tokenizer) in enumerate(self.tokenizers.items()):
+            width = self.config.denoiser.code_dim
+            vector = tokenizer.decode_long(latents[..., i * width : (i + 1) * width])[0, :num_frames]
+            vector = vector * self.statistics[f"{part}.std"] + self.statistics[f"{part}.mean"]
+            vectors[part] = vector.float().cpu().numpy()
+        poses, translation, face = features.decode(vectors)
+        return Motion(poses, translation, self.config.fps, face=face)

@@ -1,0 +1,171 @@
+"""What the training recipes share: a run directory, devices, averaged weights, and going on after a kill.
+
+A run directory holds `config.json`, `versions.json`, `last.pt` (to resume), `log/` (TensorBoard) and what the recipe
+writes at its end. Randomness of a step depends on the seed, the step and the rank alone, so a resumed run goes on
+exactly as if it had never stopped.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+import cospeech
+from cospeech import config as configs
+from cospeech.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of every training."""
+
+    steps: int
+    batch_size: int  # on each device
+    lr: float = 2e-4
+    warmup_steps: int = 500
+    final_lr: float = 0.05  # of `lr`, reached along a cosine
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    average: float = 0.999  # decay of the averaged weights, which are the result
+    seed: int = 0
+    save_every: int = 500
+    devices: int = 1
+    accelerator: str = "auto"  # cpu, cuda, ...
+    precision: str = "auto"  # bf16-mixed where the hardware has it, else 32-true
+
+
+class Run:
+    """A training run: `for step in run.steps(): ... run.update(loss)`."""
+
+    def __init__(self, directory: Path, config: Any, training: Training, model: nn.Module):
+        self.directory, self.training = Path(directory), training
+        self.fabric = _fabric(training)
+        self.fabric.launch()
+        _describe(self.directory, config, self.fabric.is_global_zero)
+        torch.manual_seed(training.seed)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=training.lr, betas=training.betas, weight_decay=training.weight_decay
+        )
+        self.model, self.optimizer = self.fabric.setup(model, optimizer)
+        self.plain = model  # the network itself: its methods and its state dict
+        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.first = self._resume()
+        self._step, self._since, self._writer = self.first, time.monotonic(), None
+
+    @property
+    def device(self) -> torch.device:
+        return self.fabric.device
+
+    def steps(self) -> Iterator[int]:
+        for step in range(self.first, self.training.steps):
+            self._step = step
+            torch.manual_seed(hash((self.training.seed, step, self.fabric.global_rank)) % 2**63)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.training.lr * learning_rate(self.training, step)
+            yield step
+        self._save(self.training.steps)
+
+    def key(self) -> tuple[int, int, int]:
+        """What this step's random choices depend on: for `Windows.batch`."""
+        return self.training.seed, self._step, self.fabric.global_rank
+
+    def update(self, loss: Tensor, **logged: Tensor) -> None:
+        """Backward, clip, step, average; then log and save when it is time."""
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.training.clip_norm)
+        self.optimizer.step()
+        step = self._step + 1
+        decay = min(self.training.average, step / (step + 10))
+        parameters = {name for name, _ in self.plain.named_parameters()}
+        for name, value in self.plain.state_dict().items():
+            if name in parameters:
+                self.average[name].lerp_(value, 1 - decay)
+            else:  # codebooks and running statistics are averages already
+                self.average[name].copy_(value)
+        if step % 100 == 0 or step == self.training.steps:
+            self._log(step, {"loss": loss, **logged})
+        if step % self.training.save_every == 0:
+            self._save(step)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """State dict of the averaged weights, on the CPU."""
+        return {name: value.cpu() for name, value in self.average.items()}
+
+    def _resume(self) -> int:
+        path = self.directory / "last.pt"
+        if not path.is_file():
+            return 0
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.plain.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = state["average"]
+        return state["step"]
+
+    def _save(self, step: int) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        state = {
+            "model": self.plain.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "step": step,
+        }
+        temporary = self.directory / "last.pt.tmp"
+        torch.save(state, temporary)
+        temporary.replace(self.directory / "last.pt")
+
+    def _log(self, step: int, tensors: dict[str, Tensor]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        values = {name: tensor.item() for name, tensor in tensors.items()}
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = self._writer or SummaryWriter(str(self.directory / "log"), purge_step=self.first)
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+        rate = (step - self.first) / (time.monotonic() - self._since)
+        left_min = (self.training.steps - step) / rate / 60
+        text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        line = f"{self.directory.name}: step {step}/{self.training.steps}  {text}  {rate:.1f} steps/s"
+        print(f"{line}  {left_min:.0f} min left", flush=True)
+
+
+def learning_rate(training: Training, step: int) -> float:
+    """Share of `lr` at a step: linear warm-up, then a cosine down to `final_lr`."""
+    import math
+
+    warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
+    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / training.steps)))
+    return warm * (training.final_lr + (1 - training.final_lr) * fall)
+
+
+def _fabric(training: Training) -> Fabric:
+    precision = training.precision
+    if precision == "auto":
+        on_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
+        has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        precision = "bf16-mixed" if has_bf16 else "32-true"
+    return Fabric(accelerator=training.accelerator, devices=training.devices, precision=precision)
+
+
+def _describe(directory: Path, config: Any, first_rank: bool) -> None:
+    """Write what is run with what; a directory of another config is not continued."""
+    path = directory / "config.json"
+    wanted = json.dumps(configs.to_dict(config), indent=2) + "\n"
+    if path.is_file() and path.read_text() != wanted:
+        raise ConfigError(f"{directory}: holds a run with another config. Choose another directory or remove it.")
+    if first_rank:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted)
+        versions = {"cospeech": cospeech.__version__, "torch": torch.__version__, "python": platform.python_version()}
+        (directory / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")

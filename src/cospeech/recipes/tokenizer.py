@@ -1,0 +1,84 @@
+"""Train the tokenizer of one body part.
+
+A run ends with `tokenizer.safetensors` (averaged weights) and `statistics.safetensors` (mean, std) in its directory.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from cospeech import features
+from cospeech.data.store import Store
+from cospeech.data.windows import Windows
+from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
+from cospeech.recipes.loop import Run, Training
+
+
+@dataclass(frozen=True)
+class TrainTokenizer:
+    store: Path
+    part: str
+    sources: dict[str, float]  # share of the windows from each source
+    model: TokenizerConfig
+    training: Training
+    window_frames: int = 64
+    velocity_weight: float = 0.5  # of frame-to-frame changes in the loss
+    commitment_weight: float = 0.02
+    std_floor: float = field(default=0.02)  # channels that hardly move are not blown up
+
+
+def train(config: TrainTokenizer, directory: Path) -> None:
+    recorded = features.layout(config.part).recorded
+    clips = [clip for clip in Store(config.store).clips("train") if recorded in clip.info.has]
+    clips += [clip.mirrored() for clip in clips]
+    vectors = [features.encode(config.part, clip.poses, clip.translation, clip.face) for clip in clips]
+    mean, std = statistics(vectors, config.std_floor)
+    normal = [{"motion": (vector - mean) / std} for vector in vectors]
+    windows = Windows(normal, [clip.info.source for clip in clips], config.sources, config.window_frames)
+
+    run = Run(directory, config, config.training, Tokenizer(config.model))
+    for _ in run.steps():
+        batch = windows.batch(config.training.batch_size, *run.key())
+        motion = torch.from_numpy(batch["motion"]).to(run.device)  # (B, T, C)
+        out = run.model(motion)
+        position = F.smooth_l1_loss(out.motion, motion)
+        velocity = F.smooth_l1_loss(out.motion.diff(dim=1), motion.diff(dim=1))
+        loss = position + config.velocity_weight * velocity + config.commitment_weight * out.loss
+        run.update(loss, position=position, velocity=velocity, commitment=out.loss, perplexity=out.perplexity)
+
+    if run.fabric.is_global_zero:
+        tokenizer = run.plain.cpu().eval()
+        tokenizer.load_state_dict(run.averaged())
+        scale_latents(tokenizer, 1 / latent_deviation(tokenizer, normal))
+        save_file(tokenizer.state_dict(), directory / "tokenizer.safetensors")
+        save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, directory / "statistics.safetensors")
+
+
+@torch.no_grad()
+def latent_deviation(tokenizer: Tokenizer, clips: list[dict[str, np.ndarray]]) -> float:
+    """Standard deviation of all latents of all clips."""
+    latents = [tokenizer.encode(torch.from_numpy(clip["motion"])[None])[0] for clip in clips if len(clip["motion"]) > 8]
+    return float(torch.cat(latents).std())
+
+
+@torch.no_grad()
+def scale_latents(tokenizer: Tokenizer, factor: float) -> None:
+    """Multiply latents and codes by a factor, in place; what the tokenizer reconstructs does not change.
+
+    With latents of unit variance every part weighs the same in the loss of the diffusion.
+    """
+    tokenizer.encoder.last.weight *= factor
+    tokenizer.encoder.last.bias *= factor
+    tokenizer.quantizer.codebooks *= factor
+    tokenizer.quantizer.sums *= factor
+    tokenizer.decoder.first.weight /= factor
+
+
+def statistics(vectors: list[np.ndarray], floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (C,) over all frames of all clips; no deviation below `floor`."""
+    everything = np.concatenate(vectors)
+    return everything.mean(axis=0), np.maximum(everything.std(axis=0), floor).astype(np.float32)

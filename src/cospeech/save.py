@@ -1,0 +1,122 @@
+"""Motion -> file and file -> Motion: the suffix picks the writer or the reader.
+
+A new format is a module with `write(motion, path, ...)` or `read(path)`, and a line in `WRITERS` or `READERS`.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from cospeech.body import Body
+from cospeech.errors import FormatError
+from cospeech.formats.output import check_target
+from cospeech.motion import Motion
+from cospeech.speech import Speech
+
+
+class Writer(NamedTuple):
+    module: str  # imported when used: some are slow to import
+    options: tuple[str, ...] = ()  # of those of `save`, the ones that its `write` takes
+
+
+WRITERS: dict[str, Writer] = {
+    ".npz": Writer("cospeech.formats.npz"),
+    ".bvh": Writer("cospeech.formats.bvh", ("body",)),
+    ".glb": Writer("cospeech.formats.gltf", ("body", "embed_licensed_body")),
+    ".html": Writer("cospeech.formats.html", ("audio", "body", "embed_licensed_body")),
+    ".mp4": Writer("cospeech.render", ("audio", "body", "camera", "progress")),
+}
+READERS: dict[str, str] = {
+    ".npz": "cospeech.formats.npz",
+    ".bvh": "cospeech.formats.bvh",
+}
+_FOR_ANY_FORMAT = ("audio", "progress")  # no error where they are of no use: every caller has them
+
+
+def save(
+    motion: Motion,
+    path: str | Path,
+    *,
+    audio: Speech | str | Path | None = None,
+    body: Body | None = None,
+    camera: str | None = None,
+    embed_licensed_body: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> None:
+    """Write a motion to a file: .npz, .bvh, .glb, .html or .mp4, by its suffix.
+
+    Args:
+        path: The file. Folders that are missing are made; a file that is there is replaced when the new one is whole.
+        audio: The speech, or its recording; heard in .html and .mp4, left out of the others.
+        body: The body to show, the mannequin unless given. Not for .npz, which has no body.
+        camera: Where an .mp4 is seen from, see `cospeech.render`.
+        embed_licensed_body: Consent to put the mesh of a licensed `body` into a .glb or .html.
+        progress: Called with the fraction done, where writing takes long.
+    """
+    write = writer_for(
+        path,
+        audio=audio,
+        body=body,
+        camera=camera,
+        embed_licensed_body=embed_licensed_body,
+        progress=progress,
+    )
+    write(motion)
+
+
+def writer_for(path: str | Path, **options) -> Callable[[Motion], None]:
+    """What will write a motion to `path`, given the options of `save`.
+
+    Call it before the slow part: an unknown suffix, a target that cannot be written, an option that the format has no
+    use for, or a licensed body without consent fails here. Nothing is written yet.
+    """
+    suffix = _known_suffix(path, WRITERS, "write")
+    check_target(path)
+    writer = WRITERS[suffix]
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    for name in given:
+        if name not in writer.options and name not in _FOR_ANY_FORMAT:
+            able = ", ".join(known for known, other in WRITERS.items() if name in other.options)
+            raise FormatError(
+                f"{path}: a {suffix} file has no use for `{name}`; {able or 'no format'} has. Leave it out."
+            )
+    if "embed_licensed_body" in writer.options and "body" in given:
+        from cospeech.formats.gltf import check_may_embed
+
+        check_may_embed(given["body"], "embed_licensed_body" in given)
+    write = import_module(writer.module).write
+    return partial(_write, write, path, {name: given[name] for name in given if name in writer.options})
+
+
+def load_motion(path: str | Path) -> Motion:
+    """Read a motion: .npz of BEAT2, AMASS or this package, or .bvh of this package.
+
+    Where the file leaves something open, `metadata["assumed"]` of the motion says what was assumed.
+    """
+    return import_module(READERS[_known_suffix(path, READERS, "read")]).read(path)
+
+
+def _write(write: Callable, path: str | Path, options: dict, motion: Motion) -> None:
+    write(motion, path, **options)
+
+
+def _known_suffix(path: str | Path, table: dict, verb: str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in table:
+        what = f"{suffix} files are not known" if suffix else "it has no suffix"
+        raise FormatError(f"{path}: cannot {verb} it as a motion: {what}. Known: {', '.join(table)}.")
+    return suffix
+
+
+class _CallableModule(ModuleType):
+    def __call__(self, *args, **kwargs) -> None:
+        save(*args, **kwargs)
+
+
+# `cospeech.save` is the function, but importing this module puts the module under that name in the package, whoever
+# imports it and whenever. So the module can be called too.
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,142 @@
+"""Words with times: Praat TextGrid files in and out, and the word of every motion frame."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cospeech.errors import DataError
+
+# The first rows of every published word table. A pause is the empty word and has a row of its own.
+PAD, START, END, UNKNOWN = range(4)
+PAUSE = ""
+
+# All that counts in a TextGrid, long or short: free-standing numbers, flags, and strings with doubled quotes.
+# The long format's names ("xmin =", "intervals [3]:") are comments to Praat as well.
+_TOKEN = re.compile(r'"(?:[^"]|"")*"|<[^>\s]*>|(?<!\S)[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\S)')
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word as spoken, from `start_s` to `end_s` seconds into the recording."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s <= self.end_s < float("inf"):
+            raise DataError(f"The word {self.text!r} cannot last from {self.start_s:g} to {self.end_s:g} s.")
+
+
+def read_words(path: Path) -> tuple[Word, ...]:
+    """The words of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16, without pauses.
+
+    They are taken from the interval tier named "words" ("speaker - words" counts), else from the first.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a TextGrid in UTF-8 or UTF-16. Save it from Praat as a text file.") from None
+    try:
+        tiers = _interval_tiers(text)
+        if not tiers:
+            raise DataError("it has no interval tier")
+        name = next((name for name in tiers if name.lower().split(" - ")[-1] == "words"), next(iter(tiers)))
+        words = tuple(word for word in tiers[name] if word.text)
+        if sum(" " in word.text for word in words) > len(words) / 2:
+            raise DataError(f'its tier "{name}" holds sentences: align them first')
+        return words
+    except (DataError, ValueError, StopIteration) as error:
+        reason = str(error).rstrip(".") or "it ends in the middle"
+        raise DataError(f"{path}: not a Praat TextGrid with words: {reason}.") from None
+
+
+def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
+    """Write a TextGrid in Praat's long format, UTF-8: one tier "words" from 0 to `duration_s`, pauses empty.
+
+    Words may not overlap. Times are written to a microsecond.
+    """
+    intervals = _fill_pauses(words, duration_s)
+    end_s = intervals[-1].end_s
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end_s:.6f}"]
+    lines += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
+    lines += ['        name = "words"', "        xmin = 0", f"        xmax = {end_s:.6f}"]
+    lines += [f"        intervals: size = {len(intervals)}"]
+    for number, interval in enumerate(intervals, start=1):
+        mark = interval.text.replace('"', '""')
+        lines += [f"        intervals [{number}]:", f"            xmin = {interval.start_s:.6f}"]
+        lines += [f"            xmax = {interval.end_s:.6f}", f'            text = "{mark}"']
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def word_indices(words: Sequence[Word], num_frames: int, fps: float, vocabulary: Mapping[str, int]) -> np.ndarray:
+    """The vocabulary index of what is being said at every frame, (num_frames,) int64.
+
+    Frame t looks at the time t / fps. At the very end of a word it is still that word. A pause is looked up as the
+    empty word; what the vocabulary lacks is `UNKNOWN`. A recording without words is all `PAD`, as in training.
+    Words that overlap: the earlier one counts.
+
+    Source: the published loaders of SynTalker and MambaTalk, which do not change case or punctuation.
+    """
+    if not words:
+        return np.full(num_frames, PAD, np.int64)
+    times = np.arange(num_frames) / fps
+    starts = np.array([word.start_s for word in words])
+    ends = np.maximum.accumulate([word.end_s for word in words])
+    known = np.array([vocabulary.get(word.text, UNKNOWN) for word in words])
+    current = np.searchsorted(ends, times, side="left").clip(max=len(words) - 1)  # first word that is not over
+    # A word's first instant still belongs to what came before it; before time zero came nothing.
+    spoken = ((starts[current] < times) | ((starts[current] == 0) & (times == 0))) & (times <= ends[current])
+    return np.where(spoken, known[current], vocabulary.get(PAUSE, UNKNOWN)).astype(np.int64)
+
+
+def _fill_pauses(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
+    """The same words with a `PAUSE` in every gap, so that they cover 0 to `duration_s` without holes."""
+    intervals: list[Word] = []
+    end_s = 0.0
+    for word in words:
+        if word.start_s < end_s:
+            raise DataError(f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends.")
+        if word.start_s > end_s:
+            intervals.append(Word(PAUSE, end_s, word.start_s))
+        intervals.append(word)
+        end_s = word.end_s
+    if end_s < duration_s or not intervals:
+        intervals.append(Word(PAUSE, end_s, max(end_s, duration_s)))
+    return tuple(intervals)
+
+
+def _interval_tiers(text: str) -> dict[str, list[Word]]:
+    """All interval tiers by name, pauses included. The first of two tiers of one name counts."""
+    tokens = iter(_TOKEN.findall(text))
+    if '"TextGrid"' not in (next(tokens), next(tokens)):
+        raise ValueError("it does not begin as one")
+    next(tokens), next(tokens), next(tokens)  # start, end, <exists>
+    tiers: dict[str, list[Word]] = {}
+    for _ in range(int(next(tokens))):
+        kind, name = _string(next(tokens)), _string(next(tokens))
+        next(tokens), next(tokens)  # start, end
+        size = int(next(tokens))
+        if kind == "IntervalTier":
+            intervals = []
+            for _ in range(size):
+                start, end, mark = next(tokens), next(tokens), next(tokens)
+                intervals.append(Word(_string(mark).strip(), float(start), float(end)))
+            tiers.setdefault(name, intervals)
+        else:
+            for _ in range(2 * size):  # points: time, mark
+                next(tokens)
+    return tiers
+
+
+def _string(token: str) -> str:
+    if not token.startswith('"'):
+        raise ValueError(f"a text was expected where {token} stands")
+    return token[1:-1].replace('""', '"')
