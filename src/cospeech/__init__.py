@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cospeech.errors import CospeechError
     from cospeech.motion import Motion
     from cospeech.pipeline import Pipeline, load_pipeline
-    from cospeech.save import load_motion, save
+    from cospeech.files import load_motion, save
     from cospeech.speech import Speech
 
 __version__ = "0.1.0.dev0"
@@ -23,9 +23,9 @@ _HOME = {
     "Motion": "motion",
     "Pipeline": "pipeline",
     "Speech": "speech",
-    "load_motion": "save",
+    "load_motion": "files",
     "load_pipeline": "pipeline",
-    "save": "save",
+    "save": "files",
 }
 
 

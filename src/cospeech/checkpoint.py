@@ -168,10 +168,12 @@ def find(name_or_path: str | Path) -> Path:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, "vocabulary.json"]))
+        return Path(
+            snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, "vocabulary.json"])
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(

@@ -59,7 +59,7 @@ def generate(
         device: cpu, cuda, ...
         format: For a folder or list of recordings: the suffix of the files to write.
     """
-    from cospeech import batch, save
+    from cospeech import batch, files
     from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
@@ -67,7 +67,7 @@ def generate(
     shown = _load_body(body)
     looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
     for job in jobs:  # a target that cannot be written fails here, before the slow part
-        save.writer_for(job.out, **looks)
+        files.writer_for(job.out, **looks)
     speeches = {jobs[0].audio: Speech.load(jobs[0].audio, words=words or ())} if len(jobs) == 1 else {}
     pipeline = load_pipeline(model, device)
     for job in jobs:
@@ -85,7 +85,7 @@ def generate(
                 progress=progress,
             )
         with _progress(f"write {job.out.name}") as progress:
-            save.save(motion, job.out, audio=speech, progress=progress, **looks)
+            files.save(motion, job.out, audio=speech, progress=progress, **looks)
         print(f"wrote {job.out}")
         print(f"length {motion.duration_s:.2f} s, {len(motion)} frames at {motion.fps:g} fps")
     print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
@@ -116,13 +116,13 @@ def convert(
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
     """
-    from cospeech import save
+    from cospeech import files
     from cospeech.speech import Speech
 
     looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
-    save.writer_for(out, **looks)
+    files.writer_for(out, **looks)
     speech = Speech.load(audio) if audio else None
-    read = save.load_motion(motion)
+    read = files.load_motion(motion)
     if "assumed" in read.metadata:
         print(f"note: {read.metadata['assumed']}", file=sys.stderr)
     if fps is not None:
@@ -130,7 +130,7 @@ def convert(
     if mirror:
         read = read.mirror()
     with _progress(f"write {out.name}") as progress:
-        save.save(read, out, audio=speech, progress=progress, **looks)
+        files.save(read, out, audio=speech, progress=progress, **looks)
     print(f"wrote {out}")
     print(f"length {read.duration_s:.2f} s, {len(read)} frames at {read.fps:g} fps")
 
@@ -175,7 +175,13 @@ def models() -> None:
     print("Any checkpoint directory or hub id works in place of a name.")
 
 
-def bench(model: Annotated[str, arg(metavar="MODEL")] = "starter", /, audio: Path | None = None, device: str = "cpu", hour: bool = False) -> None:
+def bench(
+    model: Annotated[str, arg(metavar="MODEL")] = "starter",
+    /,
+    audio: Path | None = None,
+    device: str = "cpu",
+    hour: bool = False,
+) -> None:
     """Measure a model on this machine: speed, memory, exact length, seams, and whether it follows the speech.
 
     Args:

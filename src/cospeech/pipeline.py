@@ -6,7 +6,6 @@ Axes: S latent steps of a window, P seed steps, C latent channels, T frames.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,14 +73,14 @@ class Pipeline:
         if sampler not in SAMPLERS:
             raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
         num_frames = speech.num_frames(self.config.fps)
-        heard = self._hear(speech, num_frames)
+        heard = self.hear(speech, num_frames)
         latents = []
         windows = self.sample_windows(heard, seed, self.config.steps if steps is None else steps, sampler)
         for fresh in windows:
             latents.append(fresh)
             if progress:
                 progress(0.9 * len(latents) / self.num_windows(num_frames))
-        motion = self._decode(torch.cat(latents, dim=1), num_frames)
+        motion = self.decode(torch.cat(latents, dim=1), num_frames)
         if progress:
             progress(1.0)
         return motion.with_metadata(
@@ -131,7 +130,7 @@ class Pipeline:
 
         return denoise
 
-    def _hear(self, speech: Speech, num_frames: int) -> Tensor:
+    def hear(self, speech: Speech, num_frames: int) -> Tensor:
         """(1, T, F) speech features up to the end of the last window; beyond the recording there is silence."""
         config = self.config.denoiser
         hop = config.window_frames - config.seed_frames
@@ -140,7 +139,7 @@ class Pipeline:
         heard = prosody.speech_features(samples, covered, self.config.fps)
         return torch.from_numpy(heard)[None].to(self.device)
 
-    def _decode(self, latents: Tensor, num_frames: int) -> Motion:
+    def decode(self, latents: Tensor, num_frames: int) -> Motion:
         """(1, S, C) latents of the whole recording -> motion."""
         vectors = {}
         for i, (part, tokenizer) in enumerate(self.tokenizers.items()):

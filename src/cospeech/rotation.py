@@ -168,7 +168,9 @@ def rotation_between(a: Array, b: Array) -> Array:
     smallest = xp.argmin(xp.abs(a), axis=-1)[..., None]  # the axis least parallel to `a` is safe to cross with
     axes = xp.stack([xp.where(smallest == i, xp.ones_like(real), xp.zeros_like(real))[..., 0] for i in range(3)], -1)
     opposite = real < 1e-6
-    quaternion = xp.concat([xp.where(opposite, xp.zeros_like(real), real), xp.where(opposite, cross(a, axes), normal)], -1)
+    quaternion = xp.concat(
+        [xp.where(opposite, xp.zeros_like(real), real), xp.where(opposite, cross(a, axes), normal)], -1
+    )
     return quaternion_to_matrix(quaternion)
 
 

@@ -13,7 +13,7 @@ import pytest
 from cospeech import Motion, load_motion, save, skeleton
 from cospeech.body import mannequin
 from cospeech.errors import DataError, FormatError
-from cospeech.save import WRITERS, writer_for
+from cospeech.files import WRITERS, writer_for
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_no_space_left_leaves_nothing(suffix, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "before", ["", "import cospeech.save", "from cospeech.save import writer_for", "cospeech.load_motion"]
+    "before", ["", "import cospeech.files", "from cospeech.files import writer_for", "cospeech.load_motion"]
 )
 def test_the_public_save_is_not_hidden_by_its_module(before, tmp_path):
     code = f"""

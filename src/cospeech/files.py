@@ -3,12 +3,10 @@
 A new format is a module with `write(motion, path, ...)` or `read(path)`, and a line in `WRITERS` or `READERS`.
 """
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 from cospeech.body import Body
@@ -110,13 +108,3 @@ def _known_suffix(path: str | Path, table: dict, verb: str) -> str:
         what = f"{suffix} files are not known" if suffix else "it has no suffix"
         raise FormatError(f"{path}: cannot {verb} it as a motion: {what}. Known: {', '.join(table)}.")
     return suffix
-
-
-class _CallableModule(ModuleType):
-    def __call__(self, *args, **kwargs) -> None:
-        save(*args, **kwargs)
-
-
-# `cospeech.save` is the function, but importing this module puts the module under that name in the package, whoever
-# imports it and whenever. So the module can be called too.
-sys.modules[__name__].__class__ = _CallableModule
