@@ -19,13 +19,13 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
     """What `cospeech generate AUDIO OUT` has to do.
 
     Args:
-        audio: A recording, a folder (its recordings, not those of folders in it), or a .txt or .csv file with one
-            recording a line, in the first column, relative to the list.
+        audio: A recording, a folder (its recordings, not those of folders in it), or a list with one recording a line,
+            relative to the list: a .txt file, or a .csv file with the recording in the first column.
         out: A file for one recording, else a folder.
         suffix: Of the files in the folder.
     """
     if audio.is_dir():
-        recordings = sorted(path for path in audio.iterdir() if path.suffix.lower() in SUFFIXES)
+        recordings = sorted(path for path in audio.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
         if not recordings:
             raise AudioError(f"{audio}: no recordings in this folder. Looked for {', '.join(SUFFIXES)}.")
     elif audio.suffix.lower() in (".txt", ".csv"):
@@ -34,7 +34,7 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
         return [Job(audio, out)]
     if out.suffix and not out.is_dir():
         raise FormatError(f"{out}: {audio} names several recordings, so OUT must be a folder.")
-    outs = [out / (recording.stem + suffix) for recording in recordings]
+    outs = [out / f"{recording.stem}.{suffix.removeprefix('.')}" for recording in recordings]
     double = {path for path in outs if outs.count(path) > 1}
     if double:
         raise FormatError(f"{out}: two recordings would both become {sorted(double)[0].name}. Rename one.")
@@ -44,10 +44,11 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
 def _listed(path: Path) -> list[Path]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
-    except (OSError, UnicodeDecodeError) as error:
+            rows = csv.reader(file) if path.suffix.lower() == ".csv" else ([line] for line in file)
+            names = [row[0].strip() for row in rows if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AudioError(f"{path}: cannot be read as a list of recordings ({error}).") from None
-    recordings = [path.parent / row for row in rows if not row.startswith("#")]
+    recordings = [path.parent / name for name in names if name and not name.startswith("#")]
     missing = [str(recording) for recording in recordings if not recording.is_file()]
     if missing:
         raise AudioError(f"{path}: {missing[0]} and {len(missing) - 1} more do not exist." if len(missing) > 1

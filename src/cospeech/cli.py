@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import arg
 
-from cospeech.errors import CospeechError, CospeechWarning
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning
 
 
 def generate(
@@ -63,6 +63,7 @@ def generate(
     from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
+    _check_device(device)
     jobs = batch.jobs(audio, out, format)
     shown = _load_body(body)
     looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
@@ -192,6 +193,7 @@ def bench(
     """
     from cospeech.recipes import bench as recipe
 
+    _check_device(device)
     recipe.run(model, audio, device, hour)
 
 
@@ -270,15 +272,25 @@ def _load_body(path: Path | None):
     return body
 
 
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        raise ConfigError(f"--device {device}: cannot be used ({str(error).splitlines()[0]}). Use cpu.") from None
+
+
 @contextmanager
 def _progress(task: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr that appears when a task takes longer than two seconds."""
+    """A bar on stderr, where that is a terminal, that appears when a task takes longer than two seconds."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=console, transient=True, disable=not console.is_interactive,
     )  # fmt: skip
     row = bar.add_task(task, total=1.0)
     begun = time.monotonic()

@@ -68,8 +68,7 @@ def train(config: TrainDiffusion, directory: Path) -> None:
     windows = Windows(items, sources, config.sources, model.window_steps)
     schedule = cosine_schedule(model.num_timesteps)
 
-    denoiser = Denoiser(model)
-    run = Run(directory, config, config.training, _TrainingStep(denoiser))
+    run = Run(directory, config, config.training, lambda: _TrainingStep(Denoiser(model)))
     for _ in run.steps():
         batch = windows.batch(config.training.batch_size, *run.key())
         x0, known, speech = (torch.from_numpy(batch[name]).to(run.device) for name in ("latents", "known", "speech"))
@@ -81,7 +80,7 @@ def train(config: TrainDiffusion, directory: Path) -> None:
 
     if run.fabric.is_global_zero:
         run.plain.load_state_dict(run.averaged())
-        save_file(denoiser.cpu().state_dict(), directory / "denoiser.safetensors")
+        save_file(run.plain.denoiser.cpu().state_dict(), directory / "denoiser.safetensors")
 
 
 class _TrainingStep(nn.Module):

@@ -8,7 +8,7 @@ exactly as if it had never stopped.
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,13 @@ class Training:
 class Run:
     """A training run: `for step in run.steps(): ... run.update(loss)`."""
 
-    def __init__(self, directory: Path, config: Any, training: Training, model: nn.Module):
+    def __init__(self, directory: Path, config: Any, training: Training, build: Callable[[], nn.Module]):
         self.directory, self.training = Path(directory), training
         self.fabric = _fabric(training)
         self.fabric.launch()
         _describe(self.directory, config, self.fabric.is_global_zero)
         torch.manual_seed(training.seed)
+        model = build()
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=training.lr, betas=training.betas, weight_decay=training.weight_decay
         )

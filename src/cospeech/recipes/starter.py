@@ -6,7 +6,9 @@ Every stage that is already there is left as it is, a training that was interrup
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +66,12 @@ DENOISER = DenoiserConfig(
 class MakeStarter:
     data: Path  # folder with bandai_namco, beat2_scott, cmu, speech
     out: Path  # run directory
-    tokenizer_steps: int = 12_000
-    diffusion_steps: int = 30_000
-    batch_size: int = 64
+    tokenizer_steps: int = 8_000
+    tokenizer_batch: int = 32
+    diffusion_steps: int = 10_000
+    diffusion_batch: int = 64
     accelerator: str = "auto"
+    together: int = 2  # tokenizers trained at a time, each in a process with one thread
 
 
 def make(config: MakeStarter) -> Path:
@@ -77,19 +81,24 @@ def make(config: MakeStarter) -> Path:
         infos = write_store(store, prepare(config.data))
         print(f"{store}: {len(infos)} clips, {store.stat().st_size / 1e6:.1f} MB")
     runs = {part: config.out / part for part in PARTS}
-    for part, run in runs.items():
-        if not (run / "tokenizer.safetensors").is_file():
-            tokenizer.train(tokenizer_config(config, store, part), run)
+    left = [part for part, run in runs.items() if not (run / "tokenizer.safetensors").is_file()]
+    with ProcessPoolExecutor(config.together, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_train_tokenizer, [tokenizer_config(config, store, p) for p in left], [runs[p] for p in left]))
     run = config.out / "diffusion"
-    training = Training(config.diffusion_steps, config.batch_size, lr=3e-4, accelerator=config.accelerator)
+    training = Training(config.diffusion_steps, config.diffusion_batch, lr=4e-4, accelerator=config.accelerator)
     if not (run / "denoiser.safetensors").is_file():
         diffusion.train(TrainDiffusion(store, runs, SHARES["diffusion"], DENOISER, training), run)
     return export(config.out)
 
 
+def _train_tokenizer(config: TrainTokenizer, directory: Path) -> None:
+    torch.set_num_threads(1)
+    tokenizer.train(config, directory)
+
+
 def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokenizer:
     model = TokenizerConfig(channels=features.layout(part).channels, quantizer=QUANTIZER, **TOKENIZER)
-    training = Training(config.tokenizer_steps, config.batch_size, lr=5e-4, accelerator=config.accelerator)
+    training = Training(config.tokenizer_steps, config.tokenizer_batch, lr=1e-3, accelerator=config.accelerator)
     return TrainTokenizer(store, part, SHARES[part], model, training)
 
 

@@ -40,7 +40,7 @@ def train(config: TrainTokenizer, directory: Path) -> None:
     normal = [{"motion": (vector - mean) / std} for vector in vectors]
     windows = Windows(normal, [clip.info.source for clip in clips], config.sources, config.window_frames)
 
-    run = Run(directory, config, config.training, Tokenizer(config.model))
+    run = Run(directory, config, config.training, lambda: Tokenizer(config.model))
     for _ in run.steps():
         batch = windows.batch(config.training.batch_size, *run.key())
         motion = torch.from_numpy(batch["motion"]).to(run.device)  # (B, T, C)

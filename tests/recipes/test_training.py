@@ -1,0 +1,167 @@
+"""Trainings of a few steps on a store of a few made-up clips."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+
+from cospeech import config as configs
+from cospeech.data.store import ClipInfo, StoredClip, write_store
+from cospeech.errors import ConfigError
+from cospeech.recipes import diffusion, tokenizer
+from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
+from cospeech.recipes.loop import Training, learning_rate
+from cospeech.recipes.tokenizer import TrainTokenizer
+
+TRAINING = Training(steps=250, batch_size=8, lr=1e-2, warmup_steps=5, accelerator="cpu", precision="32-true")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Waving arms whose height is the loudness of what is heard."""
+    rng = np.random.default_rng(0)
+
+    def clip(number, has):
+        at = np.arange(160) / 30
+        loud = np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * at + number)
+        poses = np.zeros((160, 55, 3))
+        poses[:, 16:22, 2] = loud[:, None]
+        poses[:, 25:, 2] = 0.3 * loud[:, None]
+        poses[:, :6, 0] = 0.1 * loud[:, None]
+        info = ClipInfo(f"clip {number}", "train", "made up", "none", 160, has)
+        face = np.clip(0.5 + 0.5 * loud[:, None] * np.ones(52), 0, 1)
+        speech = loud[:, None] * np.ones(68)
+        return StoredClip(info, poses, np.tile([0.1, 1.3, 0], (160, 1)), face, speech)
+
+    everything = ("upper", "hands", "lower", "face", "speech")
+    path = tmp_path_factory.mktemp("store") / "store.npz"
+    write_store(path, [clip(n, everything) for n in range(4)] + [clip(9, ("upper", "lower", "speech"))])
+    return path
+
+
+def tokenizer_config(store, part="upper", training=TRAINING):
+    return TrainTokenizer(store, part, {"made up": 1.0}, tiny.tokenizer_config(part), training, window_frames=32)
+
+
+@pytest.fixture(scope="module")
+def tokenizers(store, tmp_path_factory):
+    runs = {part: tmp_path_factory.mktemp(part) for part in tiny.PARTS}
+    for part, run in runs.items():
+        tokenizer.train(tokenizer_config(store, part), run)
+    return runs
+
+
+def reconstruction_error(run, store):
+    trained = TrainedTokenizer.load(run)
+    vectors = [diffusion.features.encode("upper", c.poses, c.translation) for c in tokenizer.Store(store).clips("train")]
+    with torch.no_grad():
+        back = [trained.model.decode(trained.encode(v)[None])[0] * trained.std + trained.mean for v in vectors]
+    return np.mean([np.abs(b.numpy() - v).mean() for b, v in zip(back, vectors, strict=True)])
+
+
+def test_a_trained_tokenizer_reconstructs_better(store, tokenizers, tmp_path):
+    tokenizer.train(tokenizer_config(store, training=replace(TRAINING, steps=1)), tmp_path)
+    assert reconstruction_error(tokenizers["upper"], store) < 0.6 * reconstruction_error(tmp_path, store)
+
+
+def test_latents_of_a_trained_tokenizer_have_unit_variance(store, tokenizers):
+    trained = TrainedTokenizer.load(tokenizers["upper"])
+    clips = list(tokenizer.Store(store).clips("train"))
+    vectors = [diffusion.features.encode("upper", c.poses, c.translation) for c in clips]
+    deviation = torch.cat([trained.encode(v) for v in vectors]).std()
+    assert 0.8 < deviation < 1.25  # measured with the mirrored clips, too
+
+
+def test_scaling_latents_changes_no_reconstruction(store, tokenizers):
+    model = TrainedTokenizer.load(tokenizers["upper"]).model
+    motion = torch.randn(1, 32, 78, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        latents, there = model.encode(motion), model.decode(model.encode(motion))
+        tokenizer.scale_latents(model, 3.0)
+        torch.testing.assert_close(model.encode(motion), 3 * latents)
+        torch.testing.assert_close(model.decode(model.encode(motion)), there, atol=1e-4, rtol=1e-4)
+
+
+def denoising_error(run, store, tokenizers):
+    """Mean distance of predicted from true latents, halfway through the noise."""
+    loaded = {part: TrainedTokenizer.load(path) for part, path in tokenizers.items()}
+    denoiser = diffusion.Denoiser(tiny.DENOISER).eval()
+    denoiser.load_state_dict(load_file(run / "denoiser.safetensors"))
+    clip = next(tokenizer.Store(store).clips("train"))
+    item = next(diffusion.encode_clip(clip, loaded, tiny.DENOISER))
+    x0 = torch.from_numpy(item["latents"][:32])[None]
+    speech = torch.from_numpy(item["speech"][:32].reshape(1, 128, 68))
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor([500])
+    with torch.no_grad():
+        x_t = diffusion.add_noise(x0, t, noise, diffusion.cosine_schedule())
+        return (denoiser(x_t, t, denoiser.condition(speech, None, x0[:, :4])) - x0).abs().mean().item()
+
+
+def test_a_trained_denoiser_predicts_better(store, tokenizers, tmp_path):
+    errors = []
+    for steps in (1, 300):
+        config = TrainDiffusion(store, tokenizers, {"made up": 1.0}, tiny.DENOISER, replace(TRAINING, steps=steps))
+        diffusion.train(config, tmp_path / str(steps))
+        errors.append(denoising_error(tmp_path / str(steps), store, tokenizers))
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_missing_parts_are_zero_and_not_known(store, tokenizers):
+    loaded = {part: TrainedTokenizer.load(run) for part, run in tokenizers.items()}
+    clip = list(tokenizer.Store(store).clips("train"))[-1]
+    items = list(diffusion.encode_clip(clip, loaded, tiny.DENOISER))
+    assert [len(item["latents"]) for item in items] == [40, 39, 39, 39]  # from each of the first four frames
+    known = dict(zip(tiny.PARTS, items[0]["known"].reshape(40, 4, 4).mean(axis=(0, 2)), strict=True))
+    assert known == {"upper": 1, "hands": 0, "lower_trans": 1, "face": 0}
+    assert np.abs(items[0]["latents"].reshape(40, 4, 4)[:, 1]).max() == 0
+    np.testing.assert_allclose(items[2]["speech"].reshape(-1, 68), clip.speech[2:158])
+
+
+def test_a_killed_run_goes_on_bit_exactly(store, tmp_path):
+    """Killed with SIGKILL in the middle, resumed, and equal to a run that was never stopped."""
+    training = replace(TRAINING, steps=200, save_every=20)
+    config = tokenizer_config(store, training=training)
+    tokenizer.train(config, tmp_path / "whole")
+    configs.save_json(config, tmp_path / "config.json")
+    script = (
+        "import sys; from cospeech.config import load_json; from cospeech.recipes.tokenizer import *;"
+        "from pathlib import Path; train(load_json(TrainTokenizer, sys.argv[1]), Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "config.json"), str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed" / "last.pt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "tokenizer.safetensors").exists()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    whole, resumed = (load_file(tmp_path / name / "tokenizer.safetensors") for name in ("whole", "killed"))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_a_run_directory_of_another_config_is_refused(store, tmp_path):
+    tokenizer.train(tokenizer_config(store, training=replace(TRAINING, steps=1)), tmp_path)
+    with pytest.raises(ConfigError, match="another config"):
+        tokenizer.train(tokenizer_config(store, training=replace(TRAINING, steps=2)), tmp_path)
+
+
+def test_a_run_says_what_it_ran_with(tokenizers):
+    run = tokenizers["upper"]
+    assert {p.name for p in run.iterdir()} >= {"config.json", "versions.json", "last.pt", "log"}
+    assert configs.load_json(TrainTokenizer, run / "config.json").part == "upper"
+
+
+def test_learning_rate_warms_up_and_falls():
+    rates = [learning_rate(TRAINING, step) for step in range(TRAINING.steps)]
+    assert rates[0] == pytest.approx(0.2, rel=0.01)
+    assert max(rates) > 0.97
+    assert rates[-1] == pytest.approx(TRAINING.final_lr, abs=0.01)

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+import tiny
+import torch
+
+from cospeech import checkpoint
+from cospeech.errors import CheckpointError
+from cospeech.nn.quantize import TRAINING_ONLY
+
+
+@pytest.fixture
+def directory(tmp_path):
+    checkpoint.save(tiny.checkpoint(), tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def test_what_is_saved_is_loaded(directory):
+    there, here = tiny.checkpoint(), checkpoint.load(directory)
+    assert here.config == there.config
+    assert here.card == there.card
+    for name, tensor in there.networks.state_dict().items():
+        if name.rpartition(".")[2] not in TRAINING_ONLY:
+            torch.testing.assert_close(here.networks.state_dict()[name], tensor, atol=2e-3, rtol=1e-3)  # half precision
+    torch.testing.assert_close(dict(here.statistics), dict(there.statistics))
+
+
+def test_nothing_that_only_training_needs_is_stored(directory):
+    from safetensors.torch import load_file
+
+    assert not [name for name in load_file(directory / "model.safetensors") if name.endswith((".sums", ".counts"))]
+
+
+@pytest.mark.parametrize("name", [checkpoint.CONFIG, checkpoint.WEIGHTS, checkpoint.STATISTICS, checkpoint.CARD])
+def test_a_damaged_file_is_named(directory, name):
+    content = bytearray((directory / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (directory / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name}: damaged"):
+        checkpoint.load(directory)
+
+
+@pytest.mark.parametrize("name", [checkpoint.CONFIG, checkpoint.WEIGHTS, checkpoint.SUMS])
+def test_a_missing_file_is_named(directory, name):
+    (directory / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        checkpoint.load(directory)
+
+
+def test_truncated_weights_are_an_error_even_with_a_matching_checksum(directory):
+    path = directory / checkpoint.WEIGHTS
+    path.write_bytes(path.read_bytes()[:-100])
+    _sign(directory)
+    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
+        checkpoint.load(directory)
+
+
+def test_a_config_that_does_not_fit_the_weights_is_an_error(directory):
+    config = json.loads((directory / checkpoint.CONFIG).read_text())
+    config["denoiser"]["depth"] = 2
+    (directory / checkpoint.CONFIG).write_text(json.dumps(config))
+    _sign(directory)
+    with pytest.raises(CheckpointError, match=r"blocks\.1"):
+        checkpoint.load(directory)
+
+
+def test_an_unknown_setting_is_an_error(directory):
+    config = json.loads((directory / checkpoint.CONFIG).read_text())
+    config["surprise"] = 1
+    (directory / checkpoint.CONFIG).write_text(json.dumps(config))
+    _sign(directory)
+    with pytest.raises(CheckpointError, match="surprise"):
+        checkpoint.load(directory)
+
+
+def test_checksums_may_not_point_outside(directory):
+    (directory / checkpoint.SUMS).write_text("0" * 64 + "  ../secret\n")
+    with pytest.raises(CheckpointError, match="plain file name"):
+        checkpoint.load(directory)
+
+
+def test_unknown_names_list_the_known_ones(tmp_path, monkeypatch):
+    with pytest.raises(CheckpointError, match="starter"):
+        checkpoint.load("startr")
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        checkpoint.load(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="this is a file"):
+        checkpoint.load(tmp_path / "file")
+
+
+def _sign(directory):
+    lines = (directory / checkpoint.SUMS).read_text().splitlines()
+    names = [line.split(maxsplit=1)[1] for line in lines]
+    sums = "".join(f"{checkpoint._sha256(directory / name)}  {name}\n" for name in names)
+    (directory / checkpoint.SUMS).write_text(sums)
