@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 
 from cospeech import Speech
 
-torch.set_num_threads(1)  # for networks this small, threads that wait for each other cost more than they save
+# For networks this small, threads that wait for each other cost more than they save; here and in what tests start.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

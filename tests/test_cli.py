@@ -81,7 +81,7 @@ def test_generate_and_convert_write_the_format_of_the_suffix(suffix, start, spee
     assert sorted(os.listdir(tmp_path)) == [f"converted{suffix}", f"generated{suffix}"]
 
 
-def test_the_same_seed_gives_the_same_file_and_another_seed_another_motion(speech_wav, talk_npz, tmp_path):
+def test_the_same_seed_gives_the_same_motion_and_another_seed_another_motion(speech_wav, talk_npz, tmp_path):
     for name, seed in (("again", 0), ("other", 1)):
         assert cli.main(["generate", str(speech_wav), str(tmp_path / f"{name}.npz"), "--seed", str(seed)]) == 0
     np.testing.assert_array_equal(read_npz(tmp_path / "again.npz").poses, read_npz(talk_npz).poses)

@@ -3,6 +3,7 @@
 Nothing slow is imported before it is needed, so that `--help` is quick.
 """
 
+import os
 import sys
 import time
 import warnings
@@ -245,6 +246,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, 2 for an error of the user's, 130 when interrupted."""
     warnings.showwarning = _print_warning
+    # Read when torch starts. OpenMP's own choice, to wait by spinning, costs seconds where other programs are busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

@@ -165,3 +165,14 @@ def test_learning_rate_warms_up_and_falls():
     assert rates[0] == pytest.approx(0.2, rel=0.01)
     assert max(rates) > 0.97
     assert rates[-1] == pytest.approx(TRAINING.final_lr, abs=0.01)
+
+
+def test_training_imports_only_what_a_bare_machine_has():
+    """torch, numpy, safetensors, Lightning Fabric and TensorBoard: nothing that reads sound or fetches models."""
+    script = """
+import sys
+for name in ("soundfile", "soxr", "av", "huggingface_hub", "einops", "tyro", "rich", "PIL", "scipy"):
+    sys.modules[name] = None  # importing it fails
+import cospeech.recipes.diffusion, cospeech.recipes.starter, cospeech.recipes.tokenizer
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cospeech import skeleton
-from cospeech.body import joint_positions, mannequin
+from cospeech.body import joint_positions, joint_transforms, mannequin
 from cospeech.files import load_motion
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
@@ -32,43 +32,48 @@ REAL_MINUTE = files("cospeech.recipes") / "real_minute.json"
 DURATIONS_S = (0.05, 1.0, 4.3, 63.53, 600.0)
 
 
+class Measure(NamedTuple):
+    name: str
+    value: str
+    wanted: str = ""
+
+
 def run(model: str, audio: Path | None, device: str, hour: bool) -> None:
     """Print every measure as a table."""
+    table = Table("measure", "value", "wanted", title=f"{model} on {device}")
+    for row in measure(model, audio, device, hour):
+        table.add_row(*row)
+    Console().print(table)
+
+
+def measure(model: str | Path, audio: Path | None = None, device: str = "cpu", hour: bool = False) -> list[Measure]:
+    """See `cospeech bench --help`."""
     begun = time.perf_counter()
     pipeline = load_pipeline(model, device)
-    load_s = time.perf_counter() - begun
+    rows = [Measure("load", f"{time.perf_counter() - begun:.2f} s")]
     speech = Speech.load(audio or Path(str(files("cospeech") / "assets" / "speech" / "jfk.ogg")))
-    table = Table("measure", "value", "wanted", title=f"{pipeline.config.name} on {device}")
     minute = repeated(speech, 60.0)
     pipeline.generate(repeated(speech, 5.0))  # the first call is slower
 
-    table.add_row("load", f"{load_s:.2f} s", "")
     stages = stage_seconds(pipeline, minute)
-    for stage, seconds in stages.items():
-        table.add_row(f"one minute: {stage}", f"{seconds:.2f} s", "")
-    factor = 60 / sum(stages.values())
-    table.add_row("one minute: times faster than real time", f"{factor:.1f}", "5 or more")
-    cold = command_cost(model, repeated(speech, 10.0))
-    table.add_row("`cospeech generate` on 10 s, new process", f"{cold.seconds:.1f} s", "under 8 s")
-    for duration_s in DURATIONS_S:
-        audio_s = repeated(speech, duration_s)
-        frames = len(pipeline.generate(audio_s))
-        table.add_row(f"frames for {duration_s:g} s", str(frames), str(audio_s.num_frames(pipeline.config.fps)))
-    motion = pipeline.generate(minute, seed=0)
-    real = json.loads(REAL_MINUTE.read_text())
-    inside, seams = seam_changes(motion, pipeline)
-    table.add_row(
-        "largest joint step at a window's seam",
-        f"{seams.max() * 100:.1f} cm",
-        f"{real['joint_step_q999_m'] * 100:.1f} cm or less; elsewhere up to {inside.max() * 100:.1f} cm",
-    )
-    for name, (value, wanted) in sensitivity(pipeline, speech).items():
-        table.add_row(name, value, wanted)
+    rows += [Measure(f"one minute of speech: {stage}", f"{seconds:.2f} s") for stage, seconds in stages.items()]
+    rows.append(Measure("one minute of speech: times real time", f"{60 / sum(stages.values()):.1f}", "5 or more"))
+    cost = command_cost(model, repeated(speech, 10.0))
+    rows.append(Measure("`cospeech generate` on 10 s in a new process", f"{cost.seconds:.1f} s", "under 8 s"))
     if hour:
         short, long = (command_cost(model, repeated(speech, seconds)).peak_mb for seconds in (60.0, 3600.0))
-        table.add_row("peak memory, one minute", f"{short:.0f} MB", "")
-        table.add_row("peak memory, one hour more than that", f"{long - short:.0f} MB", "1500 MB or less")
-    Console().print(table)
+        rows.append(Measure("peak memory, one minute", f"{short:.0f} MB"))
+        rows.append(Measure("peak memory, one hour more than that", f"{long - short:.0f} MB", "1500 MB or less"))
+    for duration_s in DURATIONS_S:
+        cut = repeated(speech, duration_s)
+        wanted = cut.num_frames(pipeline.config.fps)
+        rows.append(Measure(f"frames for {duration_s:g} s", str(len(pipeline.generate(cut))), str(wanted)))
+    real = json.loads(REAL_MINUTE.read_text())
+    inside, seams = seam_steps(pipeline.generate(minute), pipeline)
+    limit = f"{real['joint_step_q999_m'] * 100:.1f} cm or less"
+    rows.append(Measure("largest joint step where windows meet", f"{seams.max() * 100:.1f} cm", limit))
+    rows.append(Measure("largest joint step elsewhere", f"{inside.max() * 100:.1f} cm"))
+    return rows + sensitivity(pipeline, speech) + [in_silence(pipeline, speech)]
 
 
 def repeated(speech: Speech, seconds: float) -> Speech:
@@ -91,7 +96,7 @@ def stage_seconds(pipeline: Pipeline, speech: Speech) -> dict[str, float]:
     return dict(zip(("speech features", "sampling", "decoding"), np.diff(marks).tolist(), strict=True))
 
 
-def seam_changes(motion: Motion, pipeline: Pipeline) -> tuple[np.ndarray, np.ndarray]:
+def seam_steps(motion: Motion, pipeline: Pipeline) -> tuple[np.ndarray, np.ndarray]:
     """Largest distance that a joint moves between frames, metres: inside windows, and where windows meet."""
     steps = joint_steps(motion)
     config = pipeline.config.denoiser
@@ -107,22 +112,40 @@ def joint_steps(motion: Motion) -> np.ndarray:
     return np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=-1)
 
 
-def sensitivity(pipeline: Pipeline, speech: Speech) -> dict[str, tuple[str, str]]:
+def sensitivity(pipeline: Pipeline, speech: Speech) -> list[Measure]:
     """What changes the motion and what does not: wrist distances in centimetres, root mean square."""
     base = pipeline.generate(speech, seed=0)
     quiet = Speech(speech.samples * 10 ** (-30 / 20), speech.rate)
     backwards = Speech(speech.samples[::-1].copy(), speech.rate)
 
-    def distance(motion: Motion) -> str:
-        return f"{wrist_distance_m(base, motion) * 100:.2f} cm"
+    def row(name: str, motion: Motion, wanted: str) -> Measure:
+        return Measure(f"wrists: {name}", f"{wrist_distance_m(base, motion) * 100:.2f} cm", wanted)
 
-    return {
-        "wrists: same seed again": (distance(pipeline.generate(speech, seed=0)), "0"),
-        "wrists: another seed": (distance(pipeline.generate(speech, seed=1)), "much more"),
-        "wrists: other speech": (distance(pipeline.generate(backwards, seed=0)), "much more"),
-        "wrists: 30 dB quieter": (distance(pipeline.generate(quiet, seed=0)), "under 2 cm"),
-        "wrists: at 48 kHz": (distance(pipeline.generate(speech.resample(48_000), seed=0)), "under 2 cm"),
-    }
+    return [
+        row("same seed again", pipeline.generate(speech, seed=0), "0"),
+        row("another seed", pipeline.generate(speech, seed=1), "over 5 cm"),
+        row("the speech backwards", pipeline.generate(backwards, seed=0), "over 5 cm"),
+        row("30 dB quieter", pipeline.generate(quiet, seed=0), "under 2 cm"),
+        row("at 48 kHz", pipeline.generate(speech.resample(48_000), seed=0), "under 2 cm"),
+    ]
+
+
+def in_silence(pipeline: Pipeline, speech: Speech) -> Measure:
+    """Mean wrist speed in six seconds of silence after the speech, as a share of that in the speech."""
+    silence = np.zeros(6 * speech.rate, np.float32)
+    motion = pipeline.generate(Speech(np.concatenate([speech.samples, silence]), speech.rate))
+    speed = np.linalg.norm(np.diff(wrists_in_chest(motion), axis=0), axis=-1).mean(axis=-1)
+    end = round(speech.duration_s * motion.fps)
+    share = speed[end + round(motion.fps) :].mean() / speed[:end].mean()  # a second to come to rest
+    return Measure("wrist speed in silence, share of that in speech", f"{share:.2f}", "under 0.5")
+
+
+def wrists_in_chest(motion: Motion) -> np.ndarray:
+    """(T, 2, 3) left and right wrist in the frame of the chest, metres."""
+    transforms = joint_transforms(mannequin(), motion.poses, motion.translation)
+    chest = skeleton.INDEX["spine3"]
+    offset = transforms.positions[:, skeleton.WRISTS] - transforms.positions[:, [chest]]
+    return np.einsum("tji,tkj->tki", transforms.rotations[:, chest], offset)
 
 
 def wrist_distance_m(a: Motion, b: Motion) -> float:

@@ -26,7 +26,9 @@ class TrainTokenizer:
     model: TokenizerConfig
     training: Training
     window_frames: int = 64
-    velocity_weight: float = 0.5  # of frame-to-frame changes in the loss
+    beta: float = 1.0  # where the smooth L1 losses turn from square to straight; published: 1
+    velocity_weight: float = 0.0  # of changes from frame to frame; published: 0
+    acceleration_weight: float = 0.0  # of changes of these changes
     commitment_weight: float = 0.02
     std_floor: float = field(default=0.02)  # channels that hardly move are not blown up
 
@@ -45,9 +47,11 @@ def train(config: TrainTokenizer, directory: Path) -> None:
         batch = windows.batch(config.training.batch_size, *run.key())
         motion = torch.from_numpy(batch["motion"]).to(run.device)  # (B, T, C)
         out = run.model(motion)
-        position = F.smooth_l1_loss(out.motion, motion)
-        velocity = F.smooth_l1_loss(out.motion.diff(dim=1), motion.diff(dim=1))
-        loss = position + config.velocity_weight * velocity + config.commitment_weight * out.loss
+        position, velocity, acceleration = (
+            F.smooth_l1_loss(out.motion.diff(n, dim=1), motion.diff(n, dim=1), beta=config.beta) for n in (0, 1, 2)
+        )
+        loss = position + config.velocity_weight * velocity + config.acceleration_weight * acceleration
+        loss = loss + config.commitment_weight * out.loss
         run.update(loss, position=position, velocity=velocity, commitment=out.loss, perplexity=out.perplexity)
 
     if run.fabric.is_global_zero:
