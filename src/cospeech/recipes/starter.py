@@ -6,10 +6,13 @@ Every stage that is already there is left as it is, a training that was interrup
 """
 
 import os
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from string import Template
 from threading import Thread
 
 import torch
@@ -18,6 +21,7 @@ from safetensors.torch import load_file
 from cospeech import checkpoint as checkpoints
 from cospeech import features
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.config import load_json
 from cospeech.data.store import Store, write_store
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
@@ -121,5 +125,30 @@ def export(out: Path) -> Path:
     item = next(diffusion.encode_clip(rest, tokenizers, DENOISER))
     statistics["rest"] = torch.from_numpy(item["latents"][: DENOISER.seed_steps])
     directory = out / "checkpoint"
-    checkpoints.save(Checkpoint(config, networks, statistics, card=""), directory)
+    unmeasured = Checkpoint(config, networks, statistics)
+    checkpoints.save(unmeasured, directory)
+    checkpoints.save(replace(unmeasured, card=card(out, directory)), directory)
     return directory
+
+
+def card(out: Path, directory: Path) -> str:
+    """The text of CARD.md: what went in, and what `cospeech bench` measures of the exported checkpoint."""
+    from cospeech.recipes import bench  # measures commands: needs more packages than training does
+
+    store = Store(out / "store.npz")
+    minutes = Counter()
+    for info in store.infos:
+        if info.split == "train":
+            minutes[info.source] += info.num_frames / 30 / 60
+    training = load_json(TrainDiffusion, out / "diffusion" / "config.json").training
+    tokenizer_training = load_json(TrainTokenizer, out / PARTS[0] / "config.json").training
+    checkpoint = checkpoints.load(directory)
+    text = Template((files("cospeech.recipes") / "starter_card.md").read_text(encoding="utf-8"))
+    return text.substitute(
+        parameters=f"{sum(p.numel() for p in checkpoint.networks.parameters()) / 1e6:.1f} million",
+        hours="".join(f"- {source}: {total:.1f} minutes\n" for source, total in minutes.items()),
+        tokenizer_steps=tokenizer_training.steps,
+        diffusion_steps=training.steps,
+        machine=f"Trained on {training.accelerator}.",
+        measures="\n".join(f"| {' | '.join(row)} |" for row in bench.measure(directory)),
+    )
