@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cospeech import cli, load_motion
+from cospeech import cli, load_motion, save
 from cospeech.formats.npz import read as read_npz
 
 RATE = 16_000
@@ -100,6 +100,14 @@ def test_convert_resamples_and_mirrors(talk_npz, tmp_path):
     talk, mirrored = load_motion(talk_npz), load_motion(tmp_path / "m.npz")
     assert (len(mirrored), mirrored.fps) == (180, 60)
     np.testing.assert_allclose(mirrored.poses[::2], talk.mirror().poses, atol=1e-5)
+
+
+@pytest.mark.parametrize("camera", ["body", "face", "face+body"])
+def test_convert_films_the_motion(camera, talk_npz, tmp_path):
+    save(load_motion(talk_npz)[0:0.2], tmp_path / "short.npz")
+    target = tmp_path / "short.mp4"
+    assert cli.main(["convert", str(tmp_path / "short.npz"), str(target), "--camera", camera]) == 0
+    assert target.read_bytes()[4:8] == b"ftyp"
 
 
 def test_view_opens_a_page_that_holds_everything(talk_npz, speech_wav, monkeypatch, capsys):

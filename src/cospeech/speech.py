@@ -1,7 +1,7 @@
 """Speech: a recording and, when known, its words with times."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,13 @@ class Speech:
 
     def __repr__(self) -> str:
         return f"Speech({self.duration_s:.2f} s at {self.rate} Hz, {len(self.words)} words)"
+
+    def cut(self, start_s: float, end_s: float) -> "Speech":
+        """The recording from one second to another, with the words that lie in it, times from the new beginning."""
+        samples = self.samples[round(start_s * self.rate) : round(end_s * self.rate)]
+        inside = [word for word in self.words if word.start_s >= start_s and word.end_s <= end_s]
+        words = [replace(word, start_s=word.start_s - start_s, end_s=word.end_s - start_s) for word in inside]
+        return Speech(samples, self.rate, tuple(words))
 
     def resample(self, rate: int) -> "Speech":
         """The same recording at another sample rate."""

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 import cospeech
+from cospeech.body import Body
 from cospeech.formats import gltf
 from cospeech.formats.output import replacing
 from cospeech.motion import Motion
@@ -24,20 +25,36 @@ SOUND_RATE = 48_000  # samples a second of the embedded sound
 SOUND_BIT_RATE = 64_000
 
 
-def write(motion: Motion, path: str | Path, *, audio: Speech | str | Path | None = None, body=None) -> None:
+def write(
+    motion: Motion,
+    path: str | Path,
+    *,
+    audio: Speech | str | Path | None = None,
+    body: Body | None = None,
+    embed_licensed_body: bool = False,
+) -> None:
     """Write one self-contained html file.
 
     Args:
         motion: What to play. Its metadata is shown under the title.
         path: The file to write; its stem becomes the title.
         audio: The speech it belongs to, or a recording of it: heard with the motion, and its clock.
-        body: Another body than the shipped one, see `gltf.to_bytes`.
+        body: The body to show, the mannequin unless given.
+        embed_licensed_body: Consent to put the mesh of a licensed `body` into the file.
     """
+    text = page(motion, audio=audio, body=body, embed_licensed_body=embed_licensed_body, title=Path(path).stem)
     with replacing(path) as temporary:
-        temporary.write_text(page(motion, audio=audio, body=body, title=Path(path).stem), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def page(motion: Motion, *, audio: Speech | str | Path | None = None, body=None, title: str = "Motion") -> str:
+def page(
+    motion: Motion,
+    *,
+    audio: Speech | str | Path | None = None,
+    body: Body | None = None,
+    embed_licensed_body: bool = False,
+    title: str = "Motion",
+) -> str:
     """The text of the html file that `write` writes; it also works as the `srcdoc` of an iframe.
 
     It plays until both motion and sound have ended: the longer sound is heard over the last pose, the shorter one is
@@ -52,7 +69,7 @@ def page(motion: Motion, *, audio: Speech | str | Path | None = None, body=None,
         generator=html.escape(f"cospeech {cospeech.__version__}"),
         title=html.escape(title),
         metadata=json.dumps(metadata).replace("<", "\\u003c"),  # a `</script>` in it must not end the block
-        body=_base64(gltf.to_bytes(motion, body)),
+        body=_base64(gltf.to_bytes(motion, body, embed_licensed_body=embed_licensed_body)),
         sound=_base64(encode_sound(speech, duration_s)) if speech else "",
         viewer=(assets / "viewer.js").read_text(encoding="utf-8"),
     )

@@ -65,7 +65,7 @@ class MakeStarter:
     out: Path  # run directory
     tokenizer_steps: int = 8_000
     tokenizer_batch: int = 32
-    diffusion_steps: int = 10_000
+    diffusion_steps: int = 7_500
     diffusion_batch: int = 64
     accelerator: str = "auto"
     together: int = 2  # tokenizers trained at a time, each in a process with one thread
