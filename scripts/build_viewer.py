@@ -59,7 +59,13 @@ def main() -> None:
     )
     node_tool(
         *("node", "node_modules/esbuild/bin/esbuild", "viewer.js", f"--outfile={BUNDLE}", f"--banner:js={banner}"),
-        *("--bundle", "--minify", "--format=esm", "--target=es2022", "--legal-comments=none",),
+        *(
+            "--bundle",
+            "--minify",
+            "--format=esm",
+            "--target=es2022",
+            "--legal-comments=none",
+        ),
     )
     print(f"{BUNDLE.relative_to(ROOT)}: {BUNDLE.stat().st_size / 1e6:.2f} MB")
 

@@ -167,6 +167,18 @@ def test_a_folder_and_a_list_give_one_file_for_each_recording(speech, tmp_path, 
     assert os.listdir(tmp_path / "listed") == ["b.bvh"]
 
 
+def test_a_bad_recording_does_not_stop_the_others(speech_wav, tmp_path, capsys):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / "a.wav").write_text("no sound")
+    (folder / "b.wav").write_bytes(speech_wav.read_bytes())
+    assert main(["generate", str(folder), str(tmp_path / "out")]) == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.npz"]
+    error = capsys.readouterr().err
+    assert "a.wav" in error.splitlines()[0]
+    assert error.splitlines()[-1] == "error: 1 of 2 recordings failed, the others are written."
+
+
 def test_a_recording_of_a_batch_gets_the_motion_it_would_get_alone(speech_wav, talk_npz, tmp_path):
     (tmp_path / "list.txt").write_text(f"{speech_wav}\n")
     assert cli.main(["generate", str(tmp_path / "list.txt"), str(tmp_path / "all")]) == 0

@@ -70,27 +70,30 @@ def generate(
     looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
     for job in jobs:  # a target that cannot be written fails here, before the slow part
         files.writer_for(job.out, **looks)
-    speeches = {jobs[0].audio: Speech.load(jobs[0].audio, words=words or ())} if len(jobs) == 1 else {}
+    only = Speech.load(audio, words=words or ()) if len(jobs) == 1 else None  # and so does a bad recording
     pipeline = load_pipeline(model, device)
+    prompts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
+    failed = 0
     for job in jobs:
-        speech = speeches.get(job.audio) or Speech.load(job.audio)
-        with _progress(f"generate {job.audio.name}") as progress:
-            motion = pipeline.generate(
-                speech,
-                upper=upper,
-                hands=hands,
-                lower=lower,
-                whole=whole,
-                seed=seed,
-                steps=steps,
-                sampler=sampler,
-                progress=progress,
-            )
-        with _progress(f"write {job.out.name}") as progress:
-            files.save(motion, job.out, audio=speech, progress=progress, **looks)
+        try:
+            speech = only or Speech.load(job.audio)
+            with _progress(f"generate {job.audio.name}") as progress:
+                motion = pipeline.generate(
+                    speech, **prompts, seed=seed, steps=steps, sampler=sampler, progress=progress
+                )
+            with _progress(f"write {job.out.name}") as progress:
+                files.save(motion, job.out, audio=speech, progress=progress, **looks)
+        except CospeechError as error:
+            if len(jobs) == 1:
+                raise
+            failed += 1  # the other recordings of a batch are not to suffer
+            print(f"error: {error}", file=sys.stderr)
+            continue
         print(f"wrote {job.out}")
         print(f"length {motion.duration_s:.2f} s, {len(motion)} frames at {motion.fps:g} fps")
     print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
+    if failed:
+        raise CospeechError(f"{failed} of {len(jobs)} recordings failed, the others are written.")
 
 
 def convert(

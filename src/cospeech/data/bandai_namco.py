@@ -51,9 +51,7 @@ _T_POSE = {
 }
 
 
-def clips(
-    folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None
-) -> Iterator[Clip]:
+def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[Clip]:
     """All clips, retargeted.
 
     Args:

@@ -47,9 +47,7 @@ _T_POSE = {
 }
 
 
-def clips(
-    folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None
-) -> Iterator[Clip]:
+def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[Clip]:
     """All clips, retargeted. Captions tell their source: "kit-ml" ones are under a licence nobody could read.
 
     Args:
