@@ -70,7 +70,7 @@ def generate(
     looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
     for job in jobs:  # a target that cannot be written fails here, before the slow part
         files.writer_for(job.out, **looks)
-    only = Speech.load(audio, words=words or ()) if len(jobs) == 1 else None  # and so does a bad recording
+    only = Speech.load(jobs[0].audio, words=words or ()) if len(jobs) == 1 else None  # and so does a bad recording
     pipeline = load_pipeline(model, device)
     prompts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
     failed = 0
