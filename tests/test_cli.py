@@ -172,7 +172,7 @@ def test_a_bad_recording_does_not_stop_the_others(speech_wav, tmp_path, capsys):
     folder.mkdir()
     (folder / "a.wav").write_text("no sound")
     (folder / "b.wav").write_bytes(speech_wav.read_bytes())
-    assert main(["generate", str(folder), str(tmp_path / "out")]) == 2
+    assert cli.main(["generate", str(folder), str(tmp_path / "out")]) == 2
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.npz"]
     error = capsys.readouterr().err
     assert "a.wav" in error.splitlines()[0]
