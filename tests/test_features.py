@@ -38,6 +38,14 @@ def test_encode_then_decode_gives_the_motion_back(motion):
     np.testing.assert_allclose(face_back, face, atol=1e-6)
 
 
+def test_long_motions_are_decoded_in_chunks(monkeypatch, motion):
+    vectors = {part: features.encode(part, *motion) for part in ("upper", "hands", "lower_trans", "face")}
+    whole = features.decode(vectors)
+    monkeypatch.setattr(features, "_CHUNK", 7)
+    for there, here in zip(whole, features.decode(vectors), strict=True):
+        np.testing.assert_allclose(here, there, atol=1e-6)
+
+
 def test_translation_channels_follow_the_paper():
     walk = np.array([[1.0, 1.3, 0.0], [1.1, 1.2, -0.2], [1.3, 1.1, -0.3]])
     expected = [[0.1, 1.3, -0.2], [0.1, 1.2, -0.2], [0.2, 1.1, -0.1]]

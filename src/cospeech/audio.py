@@ -99,6 +99,12 @@ class _Nameless(io.BufferedReader):
 
     name = None
 
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """libsndfile seeks where a damaged header sends it, and cannot take an exception back."""
+        with suppress(OSError, OverflowError, ValueError):
+            return super().seek(offset, whence)
+        return self.tell()
+
 
 def _decode_libsndfile(file: _Nameless) -> _Decoded | None:
     """None when libsndfile does not know the content or finds no sound in it."""

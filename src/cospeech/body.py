@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,8 @@ class Body:
     embeds_licensed_mesh: bool  # files that contain this mesh need the user's explicit consent
     colours: np.ndarray | None = None  # (V, 3) uint8 sRGB
     face_shapes: FaceShapes | None = None
-    pose_correctives: np.ndarray | None = None  # (486, V * 3) float32, [1] equation 6; per entry of R - I of joints 1-54
+    # (486, V * 3) float32, [1] equation 6; one row per entry of R - I of the joints 1-54
+    pose_correctives: np.ndarray | None = None
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -105,7 +107,7 @@ def joint_transforms(body: Body, poses: Array, translation: Array) -> JointTrans
     rest = _like(body.joints, poses)
     rotations = [local[..., :1, :, :]]
     positions = [(rest[0] + translation)[..., None, :]]
-    for above, level in zip(_LEVELS, _LEVELS[1:], strict=False):
+    for above, level in pairwise(_LEVELS):
         parent = rotations[-1][..., level.parents, :, :]
         bones = rest[level.joints] - rest[[above.joints[i] for i in level.parents]]
         positions.append(positions[-1][..., level.parents, :] + (parent @ bones[..., None])[..., 0])
@@ -286,7 +288,7 @@ def _read_smplx(path: Path) -> Mapping[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             for key in (*needed, *(key for key in optional if key in file.files)):
                 if key not in file.files:
-                    raise DataError(f"{path}: no `{key}` inside. Use an SMPL-X model file such as SMPLX_NEUTRAL_2020.npz.")
+                    raise DataError(f"{path}: no `{key}` inside. Use a model file such as SMPLX_NEUTRAL_2020.npz.")
                 arrays[key] = file[key]
     except ValueError as error:  # numpy's refusal of a pickled member
         raise DataError(

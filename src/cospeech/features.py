@@ -17,6 +17,8 @@ import numpy as np
 from cospeech import rotation, skeleton
 from cospeech.errors import ConfigError
 
+_CHUNK = 4096  # frames converted at a time, so that an hour needs no more memory than a minute besides its frames
+
 
 @dataclass(frozen=True)
 class PartLayout:
@@ -92,8 +94,9 @@ def decode(vectors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, n
         if vector.shape != (num_frames, this.channels):
             raise ConfigError(f"Part `{part}` has shape {vector.shape}, expected {(num_frames, this.channels)}.")
         if this.joints:
-            d6 = vector[:, : 6 * len(this.joints)].reshape(num_frames, len(this.joints), 6)
-            poses[:, this.joints] = rotation.rotation_6d_to_axis_angle(d6)
+            for start in range(0, num_frames, _CHUNK):
+                piece = vector[start : start + _CHUNK, : 6 * len(this.joints)].reshape(-1, len(this.joints), 6)
+                poses[start : start + _CHUNK, this.joints] = rotation.rotation_6d_to_axis_angle(piece)
         if this.translation:
             translation = channels_to_translation(vector[:, -3:])
         if this.face:

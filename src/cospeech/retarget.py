@@ -7,6 +7,7 @@ Frames: T. World: y up, metres. A source joint carries the name of the SMPL-X jo
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -170,8 +171,8 @@ def _limb(names, source: Rotations, target: Rotations, known, parent: np.ndarray
         parent: (T, 3, 3) rotation of the joint the limb hangs on.
         towards: Where the second bone goes when the limb at rest is bent.
     """
-    bone_rest, next_rest = (_unit(target[b] - target[a]) for a, b in zip(names, names[1:], strict=False))
-    bone, following = (_unit(source[b] - source[a]) for a, b in zip(names, names[1:], strict=False))
+    bone_rest, next_rest = (_unit(target[b] - target[a]) for a, b in pairwise(names))
+    bone, following = (_unit(source[b] - source[a]) for a, b in pairwise(names))
     first = _swing(parent if known is None else known, bone_rest, bone)
     if known is None:
         hinge_rest = _unit(cross(bone_rest, towards))
@@ -198,7 +199,8 @@ def _pelvis_path(source: Rotations, target: Rotations, pelvis: np.ndarray) -> np
 
 
 def _leg_length(joints: Rotations) -> float:
-    bones = [(f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))]
+    legs = ([f"{side}_{joint}" for joint in ("hip", "knee", "ankle")] for side in ("left", "right"))
+    bones = [bone for leg in legs for bone in pairwise(leg)]
     return sum(float(np.median(np.linalg.norm(joints[a] - joints[b], axis=-1))) for a, b in bones) / 2
 
 
