@@ -29,7 +29,7 @@ _JOINTS = {  # SMPL-X name -> name in the corpus
     **{f"{side}_{ours}": f"{theirs}_{letter}" for side, letter in _SIDES for ours, theirs in _LIMBS.items()},
 }
 # Bones lie along local x (right limbs along -x). The rows say where the local x, y and z axes point when that part of
-# the body is as in an upright T pose facing +z: the spine's x up and y forward; the left arm's y up and z along the thumb.
+# the body is as in an upright T pose facing +z: the spine's x up and y forward; the left arm's y up, z along the thumb.
 _SPINE = [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
 _LEFT_ARM, _RIGHT_ARM = np.diag([1, 1, 1]), np.diag([1, -1, -1])
 # Feet point down from ankle to ball and from ball to toe tip; the sines are those of feet flat on the floor.
