@@ -41,6 +41,14 @@ FINGER_DIRECTIONS = {
     "pinky": [(0.88, -0.10, -0.44)] * 3,
 }
 
+# sRGB
+SKIN, SHIRT, TROUSERS, SHOES = (214, 170, 142), (74, 98, 130), (62, 65, 74), (44, 40, 40)
+HAIR, LIPS, TEETH, TONGUE = (62, 46, 38), (188, 116, 106), (238, 232, 220), (186, 96, 96)
+PUPIL, IRIS, IRIS_EDGE, WHITE = (18, 16, 16), (92, 118, 132), (52, 66, 78), (236, 234, 230)
+EYE_SEGMENTS = 20
+EYE_RINGS_DEGREES = (8.5, 10.0, 20.5, 22.5, 24.0, 45.0, 70.0, 100.0)  # from straight ahead
+EYE_COLOURS = (PUPIL, PUPIL, IRIS, IRIS, IRIS_EDGE, *(WHITE,) * 4)  # of the middle and of each ring
+
 
 @dataclass
 class Raw:
@@ -396,12 +404,14 @@ def bake() -> dict[str, np.ndarray]:
         points += REST_PELVIS - [0, pelvis, joints[INDEX["pelvis"], 2]] if points is vertices else 0
     joints += REST_PELVIS - joints[INDEX["pelvis"]]
 
-    colours = paint(vertices, weights, part, joints)
+    vertices, faces, weights, part, shapes = new_eyeballs(vertices, faces, weights, part, shapes)
+    colours = paint(vertices, weights, part, joints, shapes)
     care = np.ones(len(vertices))
     care += 60 * (np.linalg.norm(shapes, axis=-1).max(axis=0) > 0.004)
     hands = weights[:, [j for j, name in enumerate(JOINTS) if j >= 25 or name.endswith("wrist")]].sum(axis=1)
     care += 4 * hands
-    care += 100 * (np.char.startswith(part, "eye"))
+    care += 1e6 * np.char.startswith(part, "eye")
+    care += 2000 * colour_edges(colours, faces) * weights[:, INDEX["head"]]
     print(f"legs scaled by {leg:.3f}, {len(vertices)} vertices, {len(faces)} triangles")
     light = simplify(vertices, faces, care, LIGHT_TRIANGLES)
     print(f"light level: {len(np.unique(light))} vertices, {len(light)} triangles")
@@ -434,21 +444,112 @@ def _smoothable(raw: Raw) -> np.ndarray:
     return (1 - raw.weights[:, bones].sum(axis=1)).clip(0, 1) * (raw.part == "body")
 
 
-def paint(vertices, weights, part, joints) -> np.ndarray:
-    def share(*names: str) -> np.ndarray:
-        return weights[:, [INDEX[name] for name in names]].sum(axis=1)
+def new_eyeballs(
+    vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, part: np.ndarray, shapes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Replace the eyeballs by balls whose rings follow pupil and iris, so that these can be painted.
 
-    skin, shirt, trousers, shoes = (np.array(c) for c in ([214, 170, 142], [74, 98, 130], [58, 60, 68], [40, 36, 36]))
-    colours = np.tile(skin, (len(vertices), 1))
-    head = share("head", "left_eye", "right_eye", "jaw")
-    colours[(head + share("neck")) < 0.5] = shirt
-    colours[vertices[:, 1] < joints[0, 1] + 0.02] = trousers
-    colours[(abs(vertices[:, 0] - 0.003) > abs(joints[INDEX["left_wrist"], 0]) - 0.012)] = skin
-    colours[vertices[:, 1] < joints[INDEX["left_ankle"], 1] + 0.01] = shoes
-    colours[part == "teeth"] = [238, 232, 220]
-    colours[part == "tongue"] = [186, 96, 96]
-    colours[np.char.startswith(part, "eye")] = [240, 240, 240]
-    return colours.astype(np.uint8)
+    The four shapes of the gaze turn each new ball as they turned the old one. Vertices of the old balls are dropped.
+    """
+    eyes = np.char.startswith(part, "eye")
+    around = np.linspace(0, 2 * np.pi, EYE_SEGMENTS, endpoint=False)
+    rings = np.radians(EYE_RINGS_DEGREES)
+    directions = [[0.0, 0.0, 1.0]]
+    directions += [[np.sin(r) * np.cos(a), np.sin(r) * np.sin(a), np.cos(r)] for r in rings for a in around]
+    directions = np.array(directions)
+    following = np.roll(np.arange(EYE_SEGMENTS), -1)
+    first = 1 + np.arange(EYE_SEGMENTS)
+    ball = [np.stack([np.zeros(EYE_SEGMENTS, int), first, first[following]], axis=1)]
+    for inner in range(len(rings) - 1):
+        a = 1 + inner * EYE_SEGMENTS + np.arange(EYE_SEGMENTS)
+        b = a + EYE_SEGMENTS
+        ball += [np.stack([a, b, a[following]], axis=1), np.stack([b, b[following], a[following]], axis=1)]
+    ball = np.concatenate(ball)
+
+    number = np.cumsum(~eyes) - 1
+    kept = [array[~eyes] for array in (vertices, weights, part)]
+    triangles = [number[faces[~eyes[faces].any(axis=1)]]]
+    all_shapes = [shapes[:, ~eyes]]
+    pieces = [[piece] for piece in kept]
+    for side in ("left", "right"):
+        old = part == f"eye_{side}"
+        centre = vertices[old].mean(axis=0)
+        offsets = np.linalg.norm(vertices[old] - centre, axis=1).mean() * directions
+        turned = []
+        for shape in shapes[:, old]:
+            # the rotation nearest to the old ball's displacement: Kabsch 1976, Acta Crystallographica A32
+            u, _, v = np.linalg.svd((vertices[old] - centre).T @ (vertices[old] - centre + shape))
+            turned.append(offsets @ (u @ np.diag([1, 1, np.sign(np.linalg.det(u @ v))]) @ v) - offsets)
+        start = sum(map(len, pieces[0]))
+        pieces[0].append(centre + offsets)
+        pieces[1].append(np.repeat(weights[old].mean(axis=0, keepdims=True), len(offsets), axis=0))
+        pieces[2].append(np.full(len(offsets), f"eye_{side}"))
+        triangles.append(ball + start)
+        all_shapes.append(np.array(turned))
+    return (
+        np.concatenate(pieces[0]),
+        np.concatenate(triangles),
+        np.concatenate(pieces[1]),
+        np.concatenate(pieces[2]),
+        np.concatenate(all_shapes, axis=1),
+    )
+
+
+def paint(
+    vertices: np.ndarray, weights: np.ndarray, part: np.ndarray, joints: np.ndarray, shapes: np.ndarray
+) -> np.ndarray:
+    """(V, 3) uint8 sRGB: skin, shirt with long sleeves, trousers, shoes, short hair, brows, lips, eyes."""
+    x, y, z = (vertices - [joints[0, 0], 0, 0]).T
+    colours = np.tile(np.array(SKIN, float), (len(vertices), 1))
+
+    def cover(where: np.ndarray, colour: tuple[int, int, int]) -> None:
+        """Paint over with the strength `where`, 0 to 1."""
+        colours[:] += where[:, None] * (np.array(colour) - colours)
+
+    def above(values: np.ndarray, edge: float, softness: float = 0.004) -> np.ndarray:
+        return np.clip((values - edge) / (2 * softness) + 0.5, 0, 1)
+
+    def moved(*names: str) -> np.ndarray:
+        size = np.linalg.norm(shapes[[ARKIT.index(name) for name in names]], axis=-1)
+        return (size / size.max(axis=1, keepdims=True)).max(axis=0)
+
+    hand = above(abs(x), abs(joints[INDEX["left_wrist"], 0] - joints[0, 0]) - 0.015)
+    neck = joints[INDEX["neck"]]
+    collar = neck[1] + 0.005 - 0.75 * (z - neck[2])  # a crew neck, lower in front
+    arms = above(abs(x), 0.11)
+    cover(np.maximum(above(collar - y, 0), arms) * (1 - hand), SHIRT)
+    cover(above(-y, -(joints[0, 1] + 0.02)), TROUSERS)
+    cover(above(-y, -(joints[INDEX["left_ankle"], 1] + 0.01)), SHOES)
+
+    eyes = np.char.startswith(part, "eye")
+    eye_y = vertices[eyes, 1].mean()
+    back = z - joints[INDEX["head"], 2]
+    line = eye_y + np.interp(back, [-0.10, -0.05, -0.01, 0.04, 0.075, 0.10], [-0.075, -0.05, 0.0, 0.035, 0.066, 0.07])
+    ear = (abs(x) > 0.0735) & (y < eye_y + 0.028) & (abs(back) < 0.04)
+    head = weights[:, INDEX["head"]] * (part == "body")
+    cover(above(y - line, 0) * ~ear * (head > 0.3), HAIR)
+    arch = 0.0235 - 0.12 * abs(abs(x) - 0.036)
+    brow = np.exp(-(((y - eye_y - arch) / 0.0045) ** 2))
+    brow *= above(abs(x), 0.0145, 0.003) * above(-abs(x), -0.052, 0.004) * (back > 0.05) * (part == "body")
+    cover(0.75 * brow, HAIR)
+    cover(0.8 * np.clip(1.6 * moved("mouthRollLower", "mouthRollUpper") - 0.6, 0, 1) * (part == "body"), LIPS)
+
+    colours[part == "teeth"] = TEETH
+    colours[part == "tongue"] = TONGUE
+    for side in ("left", "right"):
+        rows = np.flatnonzero(part == f"eye_{side}")
+        ring = np.concatenate([[0], np.repeat(np.arange(1, len(EYE_RINGS_DEGREES) + 1), EYE_SEGMENTS)])
+        colours[rows] = np.array([EYE_COLOURS[r] for r in ring])
+    return colours.round().astype(np.uint8)
+
+
+def colour_edges(colours: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V,) largest difference in colour to a neighbour, 0 to 1."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    difference = np.abs(np.diff(colours[edges].astype(float), axis=1)).max(axis=(1, 2)) / 255
+    largest = np.zeros(len(colours))
+    np.maximum.at(largest, edges.ravel(), np.repeat(difference, 2))
+    return largest
 
 
 def report(baked: dict[str, np.ndarray]) -> None:
