@@ -212,6 +212,20 @@ def test_a_truncated_mp3_is_measured_by_its_own_header(tmp_path):
     assert correlation(samples, tone()) > 0.95
 
 
+def test_an_mp3_that_states_no_length_is_read_to_its_end(tmp_path):
+    """libsndfile would guess its length from the bit rate of the first frames, and stop there."""
+    samples = tone(6.0) * np.repeat([1.0, 0.0], 3 * RATE).astype(np.float32)
+    path = tmp_path / "talk.mp3"
+    for loud_first in (True, False):
+        expected = samples if loud_first else samples[::-1]
+        soundfile.write(path, expected, RATE, format="MP3", bitrate_mode="VARIABLE")
+        content = path.read_bytes()
+        assert b"Xing" in content
+        path.write_bytes(content.replace(b"Xing", bytes(4)))
+        found, _ = audio.decode(path)
+        assert len(found) / RATE == pytest.approx(6, abs=0.3)
+
+
 def test_a_truncated_ogg_promises_nothing_and_is_used(tmp_path):
     path = cut(write(tmp_path / "talk.ogg", tone(20.0), "OGG", "VORBIS"), 0.6)
     samples, _ = audio.decode(path)
@@ -258,7 +272,7 @@ def test_decoding_needs_little_more_than_the_samples(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000, 96_000])
-@pytest.mark.parametrize("count", [1, 2, 777, 50_001])
+@pytest.mark.parametrize("count", [1, 2, 777, 50_001, 600_003])
 def test_resampling_gives_exactly_the_rounded_length(rate, count):
     assert len(audio.resample(np.zeros(count, np.float32), rate, RATE)) == max(1, round(count * RATE / rate))
 

@@ -1,8 +1,8 @@
 """Speech in, full-body, hand and face motion out.
 
-    pipeline = cospeech.load_pipeline("starter")
-    motion = pipeline.generate(cospeech.Speech.load("talk.wav"), seed=0)
-    cospeech.save(motion, "talk.glb", audio="talk.wav")
+pipeline = cospeech.load_pipeline("starter")
+motion = pipeline.generate(cospeech.Speech.load("talk.wav"), seed=0)
+cospeech.save(motion, "talk.glb", audio="talk.wav")
 """
 
 from importlib import import_module
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cospeech.errors import CospeechError
+    from cospeech.files import load_motion, save
     from cospeech.motion import Motion
     from cospeech.pipeline import Pipeline, load_pipeline
-    from cospeech.files import load_motion, save
     from cospeech.speech import Speech
 
 __version__ = "0.1.0.dev0"

@@ -107,7 +107,7 @@ class _Nameless(io.BufferedReader):
 
 
 def _decode_libsndfile(file: _Nameless) -> _Decoded | None:
-    """None when libsndfile does not know the content or finds no sound in it."""
+    """None when libsndfile does not know the content, finds no sound in it, or would not read it to its end."""
     head = file.read(1 << 16)
     file.seek(0)
     try:
@@ -117,6 +117,8 @@ def _decode_libsndfile(file: _Nameless) -> _Decoded | None:
     with sound:
         if sound.frames >= _UNKNOWN_FRAMES:
             return None
+        if sound.format == "MP3" and not any(tag in head for tag in (b"Xing", b"Info", b"VBRI")):
+            return None  # libsndfile guesses its length from the bit rate of the first frames, and stops there
         samples = _join(_libsndfile_blocks(sound))
         if not len(samples):
             return None
@@ -126,8 +128,6 @@ def _decode_libsndfile(file: _Nameless) -> _Decoded | None:
             claimed_bytes, actual_bytes = map(int, claim.groups())
             if 0 < actual_bytes < claimed_bytes < _UNKNOWN_BYTES:
                 promised = len(samples) * claimed_bytes / actual_bytes
-        if sound.format == "MP3" and not any(tag in head for tag in (b"Xing", b"Info", b"VBRI")):
-            promised = 0  # no header: guessed from the bit rate at the start
         return _Decoded(samples, sound.samplerate, promised / sound.samplerate)
 
 

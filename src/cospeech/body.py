@@ -10,6 +10,7 @@ nothing: there the face shapes move the mesh (design: `face` is the truth).
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -213,7 +214,7 @@ def mannequin(level: str = "full") -> Body:
     """The shipped body, baked by `scripts/bake_body.py`.
 
     Args:
-        level: "full" (13.9k vertices) to export, "light" (10k triangles) to render on a CPU.
+        level: "full" (14k vertices) to export, "light" (10k triangles) to render on a CPU.
     """
     if level not in LEVELS:
         raise ConfigError(f"A mannequin has the levels {' and '.join(LEVELS)}, not {level!r}.")
@@ -290,18 +291,18 @@ def _read_smplx(path: Path) -> Mapping[str, np.ndarray]:
                 if key not in file.files:
                     raise DataError(f"{path}: no `{key}` inside. Use a model file such as SMPLX_NEUTRAL_2020.npz.")
                 arrays[key] = file[key]
-    except ValueError as error:  # numpy's refusal of a pickled member
+    except ValueError:  # numpy's refusal of a pickled member
         raise DataError(
-            f"{path}: `{key}` is pickled, which is not opened because it could run code. "
+            f"{path}: parts of it are pickled, which is not opened because it could run code. "
             "Use the npz file as the SMPL-X project distributes it."
-        ) from error
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{path}: not readable as an npz file ({error}). Use SMPLX_NEUTRAL_2020.npz.") from error
+        ) from None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path}: not readable as an npz file ({error}). Use SMPLX_NEUTRAL_2020.npz.") from None
 
-    count = len(arrays["v_template"])
+    count = max(arrays["v_template"].shape[:1], default=0)
     expected = {
         "v_template": (count, 3),
-        "f": (len(arrays["f"]), 3),
+        "f": (*arrays["f"].shape[:1], 3),
         "J_regressor": (NUM_JOINTS, count),
         "weights": (count, NUM_JOINTS),
         "shapedirs": (count, 3, arrays["shapedirs"].shape[-1] if arrays["shapedirs"].ndim else 0),
@@ -314,8 +315,12 @@ def _read_smplx(path: Path) -> Mapping[str, np.ndarray]:
                 f"{path}: `{key}` is {array.dtype} {array.shape}, an SMPL-X model has {expected[key]}. "
                 "Use an SMPL-X file, not SMPL or SMPL-H."
             )
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: `{key}` contains NaN or infinity. The file is damaged; download it again.")
     if tuple(arrays["kintree_table"][0, 1:].astype(int)) != PARENTS[1:]:
         raise DataError(f"{path}: joints hang together otherwise than in SMPL-X. Use an SMPL-X model file.")
+    if not (arrays["weights"].sum(axis=1) > 0).all():
+        raise DataError(f"{path}: some vertices belong to no joint. The file is damaged; download it again.")
     if arrays["f"].size and not 0 <= int(arrays["f"].min()) <= int(arrays["f"].max()) < count:
         raise DataError(f"{path}: faces name vertices that are not there. The file is damaged; download it again.")
     return arrays

@@ -23,7 +23,10 @@ REQUIRED = (
 _NUM_BODY = 22  # the joints a body source can say something about; jaw, eyes and fingers stay at rest
 _FORWARD, _UP = np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])
 _STRAIGHT = 0.2  # sine of the bend below which a limb's own plane says little about its twist
+_NEARLY_STRAIGHT = 0.35  # sine of the bend up to which the second bone's sideways slant shows
 _FLOOR_PERCENTILE = 5  # of the lowest sole point over time: touches the floor, ignores a few bad frames
+_TOE_BEND = 1.0  # radians that toes bend up at most
+_EASE = np.array([1, 2, 3, 2, 1]) / 9  # weights of neighbouring frames
 
 Rotations = dict[str, np.ndarray]  # SMPL-X joint name -> (T, 3, 3) global
 
@@ -67,7 +70,9 @@ def positions_to_poses(
         matrices, pelvis = turn @ matrices, pelvis @ turn.T
     translation = pelvis - skeleton.REST_PELVIS
     translation[:, [0, 2]] -= translation[0, [0, 2]]
-    translation[:, 1] -= np.percentile(_sole_heights(matrices, rest, translation), _FLOOR_PERCENTILE)
+    soles = [_sole(side, matrices, rest, translation)[0] for side in ("left", "right")]
+    translation[:, 1] -= np.percentile(np.min(soles, axis=0), _FLOOR_PERCENTILE)
+    _lift_toes(matrices, rest, translation)
 
     local = matrices.copy()
     local[:, 1:] = np.swapaxes(matrices[:, skeleton.PARENTS[1:_NUM_BODY]], -1, -2) @ matrices[:, 1:]
@@ -176,11 +181,28 @@ def _limb(names, source: Rotations, target: Rotations, known, parent: np.ndarray
     first = _swing(parent if known is None else known, bone_rest, bone)
     if known is None:
         hinge_rest = _unit(cross(bone_rest, towards))
-        bend = cross(bone, following)
-        sine = np.linalg.norm(bend, axis=-1, keepdims=True)
-        prior = _STRAIGHT * np.exp(-((sine / _STRAIGHT) ** 2))
-        first = _turn(bone_rest, hinge_rest, bone, bend + prior * (first @ hinge_rest))
+        prior = first @ hinge_rest
+        hinge, bend = _hinge(bone, following, prior)
+        first = _turn(
+            bone_rest, hinge_rest, bone, bend * hinge + _STRAIGHT * np.exp(-((bend / _STRAIGHT) ** 2)) * prior
+        )
     return first, _swing(first, next_rest, following)
+
+
+def _hinge(bone: np.ndarray, following: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The axis a limb bends about, (T, 3), and the sine of the bend, (T, 1).
+
+    A hinge keeps how far the second bone points along it. That is seldom zero: the shin of a straight leg points
+    inwards from the thigh, and to take that for a bend would turn the knee to the side. So it is measured, against
+    the hinge the parent suggests, in the frames in which the limb is nearly straight.
+    """
+    bend = cross(bone, following)
+    squared = (bend**2).sum(axis=-1, keepdims=True)
+    straight = squared[:, 0] < _NEARLY_STRAIGHT**2
+    inwards = float(np.median((following * prior).sum(axis=-1)[straight])) if straight.any() else 0.0
+    off_hinge = (squared - inwards**2).clip(min=0) ** 0.5
+    aside = cross(bend, bone)  # the part of the second bone across the first, as long as the sine
+    return (off_hinge * bend + inwards * aside) / squared.clip(min=1e-12), off_hinge
 
 
 def _foot(sole: np.ndarray, sole_rest: np.ndarray, shin: np.ndarray) -> np.ndarray:
@@ -204,21 +226,37 @@ def _leg_length(joints: Rotations) -> float:
     return sum(float(np.median(np.linalg.norm(joints[a] - joints[b], axis=-1))) for a, b in bones) / 2
 
 
-def _sole_heights(matrices: np.ndarray, rest: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """(T,) height of the lowest of heels, balls and toes. At rest the soles are REST_TRANSLATION below the origin."""
-    lowest = []
+def _sole(side: str, matrices: np.ndarray, rest: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Height of the lower of heel and ball, (T,), and of the joint of the toes, (T,)."""
+    at = rest[0] + translation
+    hip, knee, ankle, foot = chain = [INDEX[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle", "foot")]
+    for parent, j in pairwise([0, hip, knee, ankle]):
+        at = at + matrices[:, parent] @ (rest[j] - rest[parent])
+    under_ankle, under_ball = (_on_floor(rest[j]) for j in chain[2:])
+    heel, ball = (
+        at[:, 1] + (matrices[:, ankle] @ (contact - rest[ankle]))[:, 1]
+        for contact in (under_ankle - 0.05 * _FORWARD, under_ball)
+    )
+    return np.minimum(heel, ball), at[:, 1] + (matrices[:, ankle] @ (rest[foot] - rest[ankle]))[:, 1]
+
+
+def _lift_toes(matrices: np.ndarray, rest: np.ndarray, translation: np.ndarray) -> None:
+    """Bend the toes up where they would reach through the floor, as a foot does that pushes off. Changes `matrices`."""
     for side in ("left", "right"):
-        at = rest[0] + translation
-        chain = [INDEX[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle", "foot")]
-        for j in chain[:-1]:
-            parent = skeleton.PARENTS[j]
-            at = at + matrices[:, parent] @ (rest[j] - rest[parent])
-        ankle, ball = (rest[j] * [1, 0, 1] - skeleton.REST_TRANSLATION for j in chain[2:])
-        for contact in (ankle - 0.05 * _FORWARD, ball):
-            lowest.append((at + matrices[:, chain[2]] @ (contact - rest[chain[2]]))[:, 1])
-        at = at + matrices[:, chain[2]] @ (rest[chain[3]] - rest[chain[2]])
-        lowest.append((at + matrices[:, chain[3]] @ (ball + 0.06 * _FORWARD - rest[chain[3]]))[:, 1])
-    return np.min(lowest, axis=0)
+        foot = INDEX[f"{side}_foot"]
+        _, height = _sole(side, matrices, rest, translation)
+        tip = matrices[:, foot] @ (_on_floor(rest[foot]) + 0.06 * _FORWARD - rest[foot])  # (T, 3) from the joint
+        sine = np.stack([tip[:, 1], np.maximum(tip[:, 1], -height)]) / np.linalg.norm(tip, axis=-1)
+        slope, wanted = np.arcsin(sine.clip(-1, 1))
+        lift = np.pad((wanted - slope).clip(0, _TOE_BEND), len(_EASE) // 2, "edge")
+        lift = np.convolve(lift, _EASE, "valid")  # toes let go of the floor within a frame, but do not snap
+        aside = matrices[:, foot, :, 0]
+        matrices[:, foot] = axis_angle_to_matrix(-lift[:, None] * aside) @ matrices[:, foot]
+
+
+def _on_floor(joint: np.ndarray) -> np.ndarray:
+    """The point of the sole under a joint of the rest pose, whose soles are REST_TRANSLATION below the origin."""
+    return joint * [1, 0, 1] - skeleton.REST_TRANSLATION
 
 
 def _turn(along_rest, aside_rest, along, aside) -> np.ndarray:

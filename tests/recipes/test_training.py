@@ -59,7 +59,9 @@ def tokenizers(store, tmp_path_factory):
 
 def reconstruction_error(run, store):
     trained = TrainedTokenizer.load(run)
-    vectors = [diffusion.features.encode("upper", c.poses, c.translation) for c in tokenizer.Store(store).clips("train")]
+    vectors = [
+        diffusion.features.encode("upper", c.poses, c.translation) for c in tokenizer.Store(store).clips("train")
+    ]
     with torch.no_grad():
         back = [trained.model.decode(trained.encode(v)[None])[0] * trained.std + trained.mean for v in vectors]
     return np.mean([np.abs(b.numpy() - v).mean() for b, v in zip(back, vectors, strict=True)])

@@ -4,14 +4,12 @@ Kobayashi et al. 2023, arXiv:2306.08861; CC BY-NC 4.0. Read from the packed form
 end to end as local axis-angle, `clips.jsonl` their labels, splits and template captions.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from cospeech.data.clips import Caption, Clip
-from cospeech.errors import DataError
+from cospeech.data.clips import Caption, Clip, read_packed
 from cospeech.motion import Motion
 from cospeech.retarget import forward_kinematics, positions_to_poses
 from cospeech.rotation import axis_angle_to_matrix
@@ -58,20 +56,13 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
         folder: With `motions_30fps.npz` and `clips.jsonl`.
         joints: (55, 3) rest joints of the target body, `Body.joints`.
     """
-    folder = Path(folder)
-    try:
-        labels = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
-        with np.load(folder / "motions_30fps.npz", allow_pickle=False) as file:
-            packed = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: cannot read the Bandai Namco clips: {error}. See README.md of the data.") from error
-    start_of = dict(zip(packed["clip_names"].tolist(), packed["clip_start"].tolist(), strict=True))
+    packed, labels = read_packed(Path(folder, "motions_30fps.npz"), Path(folder, "clips.jsonl"))
+    number_of = {name: i for i, name in enumerate(packed["clip_names"].tolist())}
     for i, label in enumerate(labels):
-        frames = slice(start_of[label["id"]], start_of[label["id"]] + label["frames"])
         yield Clip(
             id=f"bandai_namco/{label['id']}",
             split=label["split"],
-            motion=_motion(packed, frames, joints),
+            motion=_motion(packed, number_of[label["id"]], joints),
             speech=None,
             captions=tuple(Caption(text, "template") for text in label["captions"]),
             licence=LICENCE,
@@ -81,8 +72,9 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
             progress((i + 1) / len(labels))
 
 
-def _motion(packed: dict[str, np.ndarray], frames: slice, joints: np.ndarray) -> Motion:
+def _motion(packed: dict[str, np.ndarray], clip: int, joints: np.ndarray) -> Motion:
     index = {name: j for j, name in enumerate(packed["joint_names"].tolist())}
+    frames = slice(packed["clip_start"][clip], packed["clip_start"][clip] + packed["clip_len"][clip])
     local = axis_angle_to_matrix(packed["poses_i16"][frames] * np.float64(packed["pose_scale"]))
     matrices, positions = forward_kinematics(local, packed["trans"][frames], packed["parents"], packed["offsets"][0])
     poses, translation = positions_to_poses(

@@ -5,14 +5,12 @@ mocap.cs.cmu.edu, funded by NSF EIA-0196217; free for any use except reselling t
 `cmu_s01_s03.jsonl` their captions.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from cospeech.data.clips import Caption, Clip
-from cospeech.errors import DataError
+from cospeech.data.clips import Caption, Clip, read_packed
 from cospeech.motion import Motion
 from cospeech.retarget import forward_kinematics, positions_to_poses
 from cospeech.rotation import axis_angle_to_matrix
@@ -54,13 +52,7 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
         folder: With `cmu_s01_s03_30fps.npz` and `cmu_s01_s03.jsonl`.
         joints: (55, 3) rest joints of the target body, `Body.joints`.
     """
-    folder = Path(folder)
-    try:
-        labels = [json.loads(line) for line in (folder / "cmu_s01_s03.jsonl").read_text().splitlines()]
-        with np.load(folder / "cmu_s01_s03_30fps.npz", allow_pickle=False) as file:
-            packed = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: cannot read the CMU clips: {error}. See README.md of the data.") from error
+    packed, labels = read_packed(Path(folder, "cmu_s01_s03_30fps.npz"), Path(folder, "cmu_s01_s03.jsonl"))
     number_of = {name: i for i, name in enumerate(packed["clip_names"].tolist())}
     for i, label in enumerate(labels):
         yield Clip(

@@ -33,7 +33,8 @@ class Visible(NamedTuple):
 def facing(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(F,) bool: triangles whose corners run counterclockwise as seen, y of `points` (V, 2+) pointing down."""
     a, b, c = (points[faces[:, i], :2] for i in range(3))
-    return np.cross(b - a, c - a) < -_SMALLEST_AREA
+    (bx, by), (cx, cy) = (b - a).T, (c - a).T
+    return bx * cy - by * cx < -_SMALLEST_AREA
 
 
 def rasterise(points: np.ndarray, faces: np.ndarray, size: tuple[int, int], offsets: tuple[float, ...]) -> Visible:
