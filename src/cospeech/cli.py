@@ -31,6 +31,7 @@ def generate(
     seed: int = 0,
     sampler: Literal["ddim", "ddpm"] = "ddim",
     steps: int | None = None,
+    finish: bool = True,
     camera: Literal["body", "face", "face+body"] | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
@@ -54,6 +55,7 @@ def generate(
         seed: Same seed, same device, same motion; another seed, another motion.
         sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
         steps: Diffusion steps for each window of four seconds. Default: the model's own number.
+        finish: Leave the path of the body as the networks give it; otherwise feet stand where they stand.
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
@@ -79,7 +81,7 @@ def generate(
             speech = only or Speech.load(job.audio)
             with _progress(f"generate {job.audio.name}") as progress:
                 motion = pipeline.generate(
-                    speech, **prompts, seed=seed, steps=steps, sampler=sampler, progress=progress
+                    speech, **prompts, seed=seed, steps=steps, sampler=sampler, finish=finish, progress=progress
                 )
             with _progress(f"write {job.out.name}") as progress:
                 files.save(motion, job.out, audio=speech, progress=progress, **looks)

@@ -14,6 +14,7 @@ from cospeech import checkpoint as checkpoints
 from cospeech import features, prosody
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import CheckpointError, ConfigError, PromptError
+from cospeech.finish import stand
 from cospeech.models.syntalker import FrameEncoderConfig
 from cospeech.motion import Motion
 from cospeech.nn import sampling
@@ -53,6 +54,7 @@ class Pipeline:
         seed: int = 0,
         steps: int | None = None,
         sampler: str = "ddim",
+        finish: bool = True,
         progress: Progress | None = None,
     ) -> Motion:
         """Motion for a recording, exactly round(duration * fps) frames, at least one.
@@ -63,6 +65,7 @@ class Pipeline:
             seed: Same seed, same device and versions: same motion.
             steps: Diffusion steps for each window; None takes the model's own number.
             sampler: "ddim" or "ddpm".
+            finish: Let the feet stand where they stand, see `cospeech.finish`; False gives what the networks say.
             progress: Called with the fraction done, 0 to 1.
 
         Raises:
@@ -81,6 +84,8 @@ class Pipeline:
             if progress:
                 progress(0.9 * len(latents) / self.num_windows(num_frames))
         motion = self.decode(torch.cat(latents, dim=1), num_frames)
+        if finish:
+            motion = stand(motion)
         if progress:
             progress(1.0)
         return motion.with_metadata(

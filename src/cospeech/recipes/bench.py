@@ -24,6 +24,7 @@ from rich.table import Table
 from cospeech import skeleton
 from cospeech.body import joint_positions, joint_transforms, mannequin
 from cospeech.files import load_motion
+from cospeech.finish import stand
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.speech import Speech
@@ -83,7 +84,7 @@ def repeated(speech: Speech, seconds: float) -> Speech:
 
 
 def stage_seconds(pipeline: Pipeline, speech: Speech) -> dict[str, float]:
-    """Wall seconds of features, sampling and decoding."""
+    """Wall seconds of features, sampling, decoding and finish."""
     num_frames = speech.num_frames(pipeline.config.fps)
     with torch.inference_mode():
         marks = [time.perf_counter()]
@@ -91,9 +92,11 @@ def stage_seconds(pipeline: Pipeline, speech: Speech) -> dict[str, float]:
         marks.append(time.perf_counter())
         latents = torch.cat(list(pipeline.sample_windows(heard, 0, pipeline.config.steps)), dim=1)
         marks.append(time.perf_counter())
-        pipeline.decode(latents, num_frames)
+        motion = pipeline.decode(latents, num_frames)
         marks.append(time.perf_counter())
-    return dict(zip(("speech features", "sampling", "decoding"), np.diff(marks).tolist(), strict=True))
+        stand(motion)
+        marks.append(time.perf_counter())
+    return dict(zip(("speech features", "sampling", "decoding", "finish"), np.diff(marks).tolist(), strict=True))
 
 
 def seam_steps(motion: Motion, pipeline: Pipeline) -> tuple[np.ndarray, np.ndarray]:
