@@ -5,8 +5,10 @@ import numpy as np
 from cospeech.rotation import cross
 
 
-def two_bone(root: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float) -> np.ndarray:
-    """Where the middle joint of a limb goes.
+def two_bone(
+    root: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the middle joint and the end of a limb go.
 
     Args:
         root, target: (..., 3) where the limb begins and where its end should be. A target out of reach is

@@ -26,7 +26,7 @@ def starter(data: Path) -> Iterator[StoredClip]:
     """
     joints = mannequin().joints
     real = list(bandai_namco.clips(data / "bandai_namco", joints))
-    idle = [clip.motion for clip in real if _is_standing(clip)]
+    idle = [clip.motion for clip in real if clip.motion and _is_standing(clip)]
     for clip in real:
         yield stored(clip, "bandai_namco")
     for clip in cmu.clips(data / "cmu", joints):
@@ -60,8 +60,9 @@ def planted(name: str, split: str, speech: Speech, idle: list[Motion], seed: int
 
 
 def stored(clip: Clip, source: str) -> StoredClip:
-    """A clip of real motion; with speech, the face is planted around the real jaw."""
+    """A clip with real motion; with speech, the face is planted around the real jaw."""
     motion, has = clip.motion, set(clip.has)
+    assert motion is not None, clip.id
     if clip.speech is not None:
         rng = np.random.default_rng(0)
         samples = clip.speech.resample(prosody.SAMPLE_RATE).samples

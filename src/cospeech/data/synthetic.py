@@ -162,7 +162,7 @@ def plan_strokes(energy: np.ndarray, persona: Persona, rng: np.random.Generator)
             kind = str(rng.choice(list(KINDS), p=persona.kinds))
             one = "right" if rng.random() < persona.right_handed else "left"
             hands = ("left", "right") if rng.random() < KINDS[kind].both_hands else (one,)
-        strokes.append(Stroke(frame, kind, hands, last=quiet > PAUSE_S * FPS))
+        strokes.append(Stroke(frame, kind, hands, last=bool(quiet > PAUSE_S * FPS)))
     return strokes
 
 
@@ -172,7 +172,7 @@ def idle_track(clips: Sequence[Motion], num_frames: int, rng: np.random.Generato
     poses, translation = [], []
     have = 0
     while have < num_frames + fade:
-        clip = clips[rng.integers(len(clips))]
+        clip = clips[int(rng.integers(len(clips)))]
         if rng.random() < 0.5:
             clip = clip.mirror()
         stand = clip.translation - clip.translation.mean(axis=0) * [1, 0, 1]
@@ -358,7 +358,7 @@ def _pose_arm(poses: np.ndarray, side: str, target: np.ndarray, palm: np.ndarray
     flip = np.array([out, 1.0, 1.0])
     rest = mannequin().joints.astype(np.float64)
     shoulder, elbow, wrist = (rest[skeleton.INDEX[f"{side}_{name}"]] for name in ("shoulder", "elbow", "wrist"))
-    upper, lower = np.linalg.norm(elbow - shoulder), np.linalg.norm(wrist - elbow)
+    upper, lower = float(np.linalg.norm(elbow - shoulder)), float(np.linalg.norm(wrist - elbow))
 
     raise_ = np.clip((target[:, 1] + 0.25) / 0.3, 0, 1) * 0.2  # the collar lifts with the hand
     collar = np.stack([0 * raise_, -0.1 * out * np.clip(target[:, 2] - 0.3, 0, 0.2) / 0.2, out * raise_], axis=-1)

@@ -1,7 +1,7 @@
 """Random windows of clips, drawn so that a step's batch depends on the seed and the step number alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Windows:
     sources: Sequence[str]
     weights: Mapping[str, float]
     num_frames: int
+    _starts: np.ndarray = field(init=False)  # how many windows each clip has
+    _cumulative: np.ndarray = field(init=False)  # of the clips' shares of the windows
 
     def __post_init__(self) -> None:
         starts = np.array([len(next(iter(clip.values()))) - self.num_frames + 1 for clip in self.clips]).clip(min=0)

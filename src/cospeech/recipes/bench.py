@@ -162,7 +162,7 @@ class Cost(NamedTuple):
     peak_mb: float  # resident memory
 
 
-def command_cost(model: str, speech: Speech) -> Cost:
+def command_cost(model: str | Path, speech: Speech) -> Cost:
     """What `cospeech generate` costs in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         wav, out = Path(folder) / "speech.wav", Path(folder) / "motion.npz"

@@ -6,7 +6,7 @@ Every stage that is already there is left as it is, a training that was interrup
 """
 
 import os
-from collections import Counter
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -91,8 +91,8 @@ def make(config: MakeStarter) -> Path:
 
 
 def _train_tokenizer(config: TrainTokenizer, directory: Path) -> None:
-    parent = parent_process()
-    Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()  # a killed command leaves nobody behind
+    if parent := parent_process():  # a killed command leaves nobody behind
+        Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     torch.set_num_threads(1)
     tokenizer.train(config, directory)
 
@@ -101,8 +101,9 @@ def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokeni
     channels = features.layout(part).channels
     model = TokenizerConfig(channels, WIDTHS[part], depth=2, dropout=0.0, quantizer=QUANTIZER)
     training = Training(config.tokenizer_steps, config.tokenizer_batch, lr=1e-3, accelerator=config.accelerator)
-    losses = {"beta": 0.1, "velocity_weight": 2.0, "acceleration_weight": 2.0}
-    return TrainTokenizer(store, part, SHARES[part], model, training, **losses)
+    return TrainTokenizer(
+        store, part, SHARES[part], model, training, beta=0.1, velocity_weight=2.0, acceleration_weight=2.0
+    )
 
 
 def export(out: Path) -> Path:
@@ -136,7 +137,7 @@ def card(out: Path, directory: Path) -> str:
     from cospeech.recipes import bench  # measures commands: needs more packages than training does
 
     store = Store(out / "store.npz")
-    minutes = Counter()
+    minutes: dict[str, float] = defaultdict(float)
     for info in store.infos:
         if info.split == "train":
             minutes[info.source] += info.num_frames / 30 / 60
