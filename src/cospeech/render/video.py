@@ -49,7 +49,7 @@ def write(
     """
     if len(motion) == 0:
         raise FormatError(f"{path}: a motion without frames cannot be filmed. Give at least one frame.")
-    film = Film(motion, body or mannequin("light"), camera or "body", size)
+    film = _film(motion, body, camera, size)
     speech = audio if isinstance(audio, Speech | None) else Speech.load(audio)
     comment = "; ".join(f"{name}: {value}" for name, value in motion.metadata.items())
     with replacing(path) as temporary:
@@ -65,9 +65,15 @@ def still(
     """The picture that a film of the motion shows at a time; arguments as in `write`."""
     if not 0 <= time_s <= motion.duration_s or len(motion) == 0:
         raise MotionError(f"No picture at {time_s:g} s: the motion lasts {motion.duration_s:g} s.")
-    film = Film(motion, body or mannequin("light"), camera or "body", size)
+    film = _film(motion, body, camera, size)
     number = min(int(time_s * motion.fps + 1e-6), len(motion) - 1)
     return Image.fromarray(frames.draw(film.body, film[number]))
+
+
+def _film(motion: Motion, body: Body | None, camera: str | None, size: tuple[int, int]) -> Film:
+    """From afar the light level of the mannequin does, a face wants all its vertices."""
+    camera = camera or "body"
+    return Film(motion, body or mannequin("light" if camera == "body" else "full"), camera, size)
 
 
 def _encode(
