@@ -48,7 +48,7 @@ def main() -> None:
         program = shutil.which(command[0], path=environment["PATH"])
         subprocess.run([program or command[0], *command[1:]], cwd=SOURCES, env=environment, check=True)
 
-    # `npm ci` installs the locked versions. esbuild's install script only swaps its launcher for the binary: not needed.
+    # `npm ci` installs the locked versions; esbuild's install script only swaps its launcher for the binary.
     node_tool("npm", "ci", "--ignore-scripts", "--no-fund", "--no-audit")
     three = SOURCES / "node_modules/three"
     version = json.loads((three / "package.json").read_text("utf-8"))["version"]

@@ -60,7 +60,7 @@ def test_a_config_that_does_not_fit_the_weights_is_an_error(directory):
     config["denoiser"]["depth"] = 2
     (directory / checkpoint.CONFIG).write_text(json.dumps(config))
     _sign(directory)
-    with pytest.raises(CheckpointError, match=r"blocks\.1"):
+    with pytest.raises(CheckpointError, match=r"blocks\.1\.[a-z_.]+` is missing"):
         checkpoint.load(directory)
 
 
@@ -73,9 +73,52 @@ def test_an_unknown_setting_is_an_error(directory):
         checkpoint.load(directory)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("denoiser", "heads"), 0, "heads"),
+        (("denoiser", "mlp_width"), 2**40, "mlp_width"),
+        (("denoiser", "mlp_width"), 60_000, "mlp"),
+        (("denoiser", "frames_per_step"), 8, "frames a step"),
+        (("fps",), 0, "fps"),
+        (("fps",), -30, "fps"),
+        (("steps",), 0, "steps"),
+    ],
+)
+def test_impossible_configs_are_refused_before_anything_is_built(directory, path, value, message):
+    config = json.loads((directory / checkpoint.CONFIG).read_text())
+    table = config
+    for key in path[:-1]:
+        table = table[key]
+    table[path[-1]] = value
+    (directory / checkpoint.CONFIG).write_text(json.dumps(config))
+    _sign(directory)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(directory)
+
+
+def test_statistics_must_fit(directory):
+    from safetensors.torch import load_file, save_file
+
+    path = directory / checkpoint.STATISTICS
+    whole = load_file(path)
+    for broken in ({k: v for k, v in whole.items() if k != "rest"}, {**whole, "upper.mean": torch.zeros(3)}):
+        save_file(broken, path)
+        _sign(directory)
+        with pytest.raises(CheckpointError, match="statistics"):
+            checkpoint.load(directory)
+
+
+def test_a_slip_in_a_path_does_not_ask_the_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(CheckpointError, match="Unknown model `runs/startr`"):
+        checkpoint.load("runs/startr")
+
+
 def test_checksums_may_not_point_outside(directory):
     (directory / checkpoint.SUMS).write_text("0" * 64 + "  ../secret\n")
-    with pytest.raises(CheckpointError, match="plain file name"):
+    with pytest.raises(CheckpointError, match="must name"):
         checkpoint.load(directory)
 
 

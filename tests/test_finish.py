@@ -10,7 +10,7 @@ LEGS = [[skeleton.INDEX[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle")
 
 
 def moving(num_frames, translation, swing=0.0):
-    """Thighs swing against each other, knees bend as they swing forwards, soles stay level: a stiff walk on the spot."""
+    """Thighs swing against each other, knees bend as they go forwards, soles stay level: a stiff walk."""
     poses = np.zeros((num_frames, 55, 3))
     phase = 2 * np.pi * np.arange(num_frames) / 30
     for (hip, knee, ankle), turn in zip(LEGS, (phase, phase + np.pi), strict=True):

@@ -1,6 +1,7 @@
 """Which recordings to read and which files to write: one recording, a folder of them, or a list."""
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,21 +25,34 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
         out: A file for one recording, else a folder.
         suffix: Of the files in the folder.
     """
-    if audio.is_dir():
+    try:
+        is_folder = audio.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise AudioError(f"{audio}: {error.strerror}.") from None
+    if is_folder:
         recordings = sorted(path for path in audio.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
         if not recordings:
             raise AudioError(f"{audio}: no recordings in this folder. Looked for {', '.join(SUFFIXES)}.")
     elif audio.suffix.lower() in (".txt", ".csv"):
         recordings = _listed(audio)
     else:
-        return [Job(audio, out)]
+        return _not_onto_themselves([Job(audio, out)])
     if out.suffix and not out.is_dir():
         raise FormatError(f"{out}: {audio} names several recordings, so OUT must be a folder.")
     outs = [out / f"{recording.stem}.{suffix.removeprefix('.')}" for recording in recordings]
-    double = {path for path in outs if outs.count(path) > 1}
+    names = Counter(path.name.casefold() for path in outs)  # some file systems do not know capitals
+    double = [path.name for path in outs if names[path.name.casefold()] > 1]
     if double:
-        raise FormatError(f"{out}: two recordings would both become {sorted(double)[0].name}. Rename one.")
-    return [Job(*pair) for pair in zip(recordings, outs, strict=True)]
+        raise FormatError(f"{out}: two recordings would both become {double[0]}. Rename one.")
+    return _not_onto_themselves([Job(*pair) for pair in zip(recordings, outs, strict=True)])
+
+
+def _not_onto_themselves(jobs: list[Job]) -> list[Job]:
+    recordings = {job.audio.resolve() for job in jobs}
+    for job in jobs:
+        if job.out.resolve() in recordings:
+            raise FormatError(f"{job.out}: is a recording that is read. Write elsewhere.")
+    return jobs
 
 
 def _listed(path: Path) -> list[Path]:
@@ -49,10 +63,12 @@ def _listed(path: Path) -> list[Path]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AudioError(f"{path}: cannot be read as a list of recordings ({error}).") from None
     recordings = [path.parent / name for name in names if name and not name.startswith("#")]
-    missing = [str(recording) for recording in recordings if not recording.is_file()]
+    missing = [recording.name for recording in recordings if not recording.is_file()]
     if missing:
-        raise AudioError(f"{path}: {missing[0]} and {len(missing) - 1} more do not exist." if len(missing) > 1
-                         else f"{path}: {missing[0]} does not exist.")  # fmt: skip
+        raise AudioError(
+            f"{path}: lists {missing[0]!r}, which does not exist ({len(missing)} of {len(recordings)} do not). "
+            "One recording a line, relative to the list, no header."
+        )
     if not recordings:
         raise AudioError(f"{path}: lists no recordings.")
     return recordings

@@ -8,7 +8,7 @@ The layout is the same in the package, on disk and on the Hugging Face hub. Noth
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from cospeech import features
 from cospeech.errors import CheckpointError, ConfigError
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
+from cospeech.motion import MAX_FPS
 from cospeech.nn.quantize import TRAINING_ONLY
 
 CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
@@ -67,7 +68,7 @@ class ModelConfig:
     fps: float = 30.0
     steps: int = 25  # diffusion steps unless the user says otherwise
     quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need
-    architecture: Literal["syntalker"] = field(default="syntalker")
+    architecture: Literal["syntalker"] = "syntalker"
 
     def __post_init__(self) -> None:
         if set(self.tokenizers) != set(self.denoiser.parts):
@@ -77,6 +78,12 @@ class ModelConfig:
                 raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.channels} channels.")
             if tokenizer.quantizer.code_dim != self.denoiser.code_dim:
                 raise ConfigError(f"The tokenizer of `{part}` has codes of width {tokenizer.quantizer.code_dim}.")
+            if tokenizer.frames_per_step != self.denoiser.frames_per_step:
+                raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.frames_per_step} frames a step.")
+        if not 0 < self.fps <= MAX_FPS:
+            raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
+        if not 1 <= self.steps <= self.denoiser.num_timesteps:
+            raise ConfigError(f"`steps` must be 1 to {self.denoiser.num_timesteps}, got {self.steps}.")
 
 
 class Networks(nn.Module):
@@ -107,6 +114,7 @@ def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = tor
     """Write a checkpoint directory; weights are stored as `dtype`, statistics as float32."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / SUMS).unlink(missing_ok=True)  # written last: without it nobody takes a half-written one for whole
     config = json.dumps(configs.to_dict(checkpoint.config), indent=2) + "\n"
     (directory / CONFIG).write_text(config, encoding="utf-8")
     state = {
@@ -133,16 +141,26 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
         config = configs.load_json(ModelConfig, directory / CONFIG)
     except ConfigError as error:
         raise CheckpointError(f"{error} The checkpoint may be of a newer version of cospeech.") from None
-    networks = Networks(config)
-    weights = _read_tensors(directory / WEIGHTS)
-    try:
-        networks.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                                  for name, tensor in weights.items()})  # fmt: skip
-    except RuntimeError as error:
-        raise CheckpointError(f"{directory / WEIGHTS}: {' '.join(str(error).split())}") from None
+    weights = {name: _loaded(tensor) for name, tensor in _read_tensors(directory / WEIGHTS).items()}
     statistics = {name: tensor.to(device) for name, tensor in _read_tensors(directory / STATISTICS).items()}
+    _check_shapes(directory / STATISTICS, statistics, statistics_shapes(config))
+    with torch.device("meta"):  # so that a config of absurd sizes costs nothing
+        shapes = {name: tuple(tensor.shape) for name, tensor in Networks(config).state_dict().items()}
+    needed = {name: shape for name, shape in shapes.items() if name.rpartition(".")[2] not in TRAINING_ONLY}
+    _check_shapes(directory / WEIGHTS, weights, needed)
+    networks = Networks(config)
+    networks.load_state_dict(weights)
     card = (directory / CARD).read_text(encoding="utf-8")
     return Checkpoint(config, networks.eval().requires_grad_(False).to(device), statistics, card)
+
+
+def statistics_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """What `statistics.safetensors` must hold."""
+    shapes: dict[str, tuple[int, ...]] = {"rest": (config.denoiser.seed_steps, config.denoiser.channels)}
+    for part in config.denoiser.parts:
+        channels = features.layout(part).channels
+        shapes |= {f"{part}.mean": (channels,), f"{part}.std": (channels,)}
+    return shapes
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -154,7 +172,7 @@ def find(name_or_path: str | Path) -> Path:
         directory = Path(name)
     elif Path(name).exists():
         raise CheckpointError(f"{name}: a checkpoint is a directory, this is a file.")
-    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    elif name.count("/") == 1 and not Path(name).parent.is_dir():  # else it is a path with a slip in it
         directory = _from_hub(name)
     else:
         raise CheckpointError(
@@ -171,11 +189,9 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, "vocabulary.json"])
-        )
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"`{name}` is neither a known model, a directory here, nor to be had from the hub ({reason})."
         ) from None
@@ -185,15 +201,17 @@ def _verify(directory: Path) -> None:
     """Compare every file with SHA256SUMS."""
     try:
         lines = (directory / SUMS).read_text(encoding="utf-8").splitlines()
-        for line in lines:
-            wanted, name = line.split(maxsplit=1)
-            if Path(name).name != name:
-                raise CheckpointError(f"{directory / SUMS}: `{name}` is not a plain file name.")
-            if _sha256(directory / name) != wanted:
+        wanted = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
+        if set(wanted) != {CONFIG, WEIGHTS, STATISTICS, CARD}:
+            raise CheckpointError(f"{directory / SUMS}: must name {CONFIG}, {WEIGHTS}, {STATISTICS} and {CARD}.")
+        for name, digest in wanted.items():
+            if _sha256(directory / name) != digest:
                 raise CheckpointError(f"{directory / name}: damaged, its SHA-256 is not the one in {SUMS}.")
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename}: missing from the checkpoint.") from None
-    except (UnicodeDecodeError, ValueError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}.") from None
+    except ValueError as error:
         raise CheckpointError(f"{directory / SUMS}: damaged ({error}).") from None
 
 
@@ -202,6 +220,18 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors ({error}).") from None
+
+
+def _check_shapes(path: Path, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for name in sorted({*tensors, *shapes}):
+        found = tuple(tensors[name].shape) if name in tensors else "missing"
+        wanted = shapes.get(name, "not part of this model")
+        if found != wanted:
+            raise CheckpointError(f"{path}: `{name}` is {found}, but by {CONFIG} {wanted}.")
+
+
+def _loaded(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -11,6 +11,7 @@ from cospeech.errors import MotionError
 
 NUM_EXPRESSIONS = 100
 NUM_BETAS = 300
+MAX_FPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,7 @@ class Motion:
             "face": (num_frames, len(skeleton.ARKIT)),
             "betas": (NUM_BETAS,),
         }
-        if not self.fps > 0:
-            raise MotionError(f"`fps` must be positive, got {self.fps}.")
+        _check_fps(self.fps)
         for name, shape in shapes.items():
             value = getattr(self, name)
             if value is None:
@@ -109,8 +109,7 @@ class Motion:
 
         Rotations follow the shortest arc between frames, everything else the straight line.
         """
-        if not fps > 0:
-            raise MotionError(f"`fps` must be positive, got {fps}.")
+        _check_fps(fps)
         if fps == self.fps or len(self) == 0:
             return replace(self, fps=fps)
         num_frames = max(1, round(self.duration_s * fps))
@@ -154,6 +153,11 @@ class Motion:
             expressions=change(self.expressions),
             face=None if self.face is None else change(self.face),
         )
+
+
+def _check_fps(fps: float) -> None:
+    if not 0 < fps <= MAX_FPS:
+        raise MotionError(f"`fps` must be above 0 and at most {MAX_FPS}, got {fps}.")
 
 
 def _face_or_rest(motion: Motion) -> np.ndarray:

@@ -3,6 +3,7 @@
 Axes: S latent steps of a window, P seed steps, C latent channels, T frames.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import cospeech
 from cospeech import checkpoint as checkpoints
 from cospeech import features, prosody
 from cospeech.checkpoint import Checkpoint
-from cospeech.errors import CheckpointError, ConfigError, PromptError
+from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
 from cospeech.finish import stand
 from cospeech.models.syntalker import FrameEncoderConfig
 from cospeech.motion import Motion
@@ -36,6 +37,8 @@ class Pipeline:
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu"):
         if not isinstance(checkpoint.config.denoiser.audio, FrameEncoderConfig):
             raise CheckpointError("This model listens to samples; only models that listen to frame features run here.")
+        if checkpoint.config.denoiser.words or checkpoint.config.denoiser.style_dim or checkpoint.config.quirks:
+            raise CheckpointError("This model reads words or text, or needs quirks; such models do not run here yet.")
         self.config = checkpoint.config
         self.device = torch.device(device)
         self.denoiser = checkpoint.networks.denoiser
@@ -71,8 +74,13 @@ class Pipeline:
         Raises:
             PromptError: a prompt was given to a model that reads no text.
         """
-        if (upper or hands or lower or whole) and self.config.denoiser.style_dim is None:
+        if upper or hands or lower or whole:
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        if not -(2**63) <= seed < 2**64:
+            raise ConfigError(f"`seed` must fit into 64 bits, got {seed}.")
+        if speech.words:
+            message = f"The model `{self.config.name}` does not read words: it follows the sound alone."
+            warnings.warn(CospeechWarning(message), stacklevel=2)
         if sampler not in SAMPLERS:
             raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
         num_frames = speech.num_frames(self.config.fps)
@@ -93,6 +101,7 @@ class Pipeline:
                 "model": self.config.name,
                 "licence": self.config.licence,
                 "seed": str(seed),
+                "sampler": f"{sampler}, {steps or self.config.steps} steps{'' if finish else ', no finish'}",
                 "version": cospeech.__version__,
             }
         )

@@ -185,6 +185,7 @@ def test_two_devices_move_the_codebooks_as_one_large_batch_would(monkeypatch):
     one(torch.cat([x, x]))
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.mul_(2))  # the other device sees x too
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: None)  # and draws what x's device draws
     two = quantizer(config).train()
     two(x)
     torch.testing.assert_close(two.codebooks, one.codebooks)

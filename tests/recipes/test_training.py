@@ -178,3 +178,37 @@ for name in ("soundfile", "soxr", "av", "huggingface_hub", "einops", "tyro", "ri
 import cospeech.recipes.diffusion, cospeech.recipes.starter, cospeech.recipes.tokenizer
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_two_processes_train_one_model(store, tokenizers, tmp_path):
+    """Data-parallel over gloo: both networks train, and a run counts as one."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from cospeech.config import load_json\n"
+        "from cospeech.recipes import diffusion, tokenizer\n"
+        "if sys.argv[1] == 'tokenizer':\n"
+        "    tokenizer.train(load_json(tokenizer.TrainTokenizer, sys.argv[2]), Path(sys.argv[3]))\n"
+        "else:\n"
+        "    diffusion.train(load_json(diffusion.TrainDiffusion, sys.argv[2]), Path(sys.argv[3]))\n"
+    )
+    training = replace(TRAINING, steps=8, save_every=4, devices=2)
+    quantizer = replace(tiny.QUANTIZER, stage_dropout=0.5)  # the ranks must agree on it
+    first = tokenizer_config(store, training=training)
+    first = replace(first, model=replace(first.model, quantizer=quantizer))
+    second = TrainDiffusion(store, tokenizers, {"made up": 1.0}, tiny.DENOISER, training)
+    for name, config in (("tokenizer", first), ("diffusion", second)):
+        configs.save_json(config, tmp_path / f"{name}.json")
+        command = [sys.executable, str(script), name, str(tmp_path / f"{name}.json"), str(tmp_path / name)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert run.returncode == 0, run.stderr[-2000:]
+        assert run.stdout.count(f"{name}: step 8/8") == 1
+    assert load_file(tmp_path / "tokenizer" / "tokenizer.safetensors")
+    assert load_file(tmp_path / "diffusion" / "denoiser.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"batch_size": 0}, {"accelerator": "abacus"}, {"precision": "8-odd"}])
+def test_impossible_trainings_are_refused(store, tmp_path, change):
+    with pytest.raises(ConfigError):
+        tokenizer.train(tokenizer_config(store, training=replace(TRAINING, **change)), tmp_path)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import av
 import numpy as np
 import pytest
@@ -55,7 +57,7 @@ def test_as_many_frames_as_the_motion_at_its_rate(film):
 def test_sound_and_motion_are_in_sync(film):
     """The arms and the click were made for the same second: what comes out is less than a frame apart."""
     shown = pictures(film)
-    changes = [np.abs(b[1].astype(int) - a[1]).mean() for a, b in zip(shown[:-1], shown[1:], strict=True)]
+    changes = [np.abs(b[1].astype(int) - a[1]).mean() for a, b in pairwise(shown)]
     moved_s = shown[int(np.argmax(changes)) + 1][0]
     with av.open(str(film)) as container:
         stream = container.streams.audio[0]

@@ -1,5 +1,6 @@
 """Raw corpora -> the clips of a store."""
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,10 @@ def starter(data: Path) -> Iterator[StoredClip]:
             yield stored(clip, "beat2")
         if clip.split == "train":
             recordings.append((clip.id, clip.speech))
-    for path in [*sorted((data / "speech" / "mfa").glob("*.wav")), *(data / "speech" / "cmu_arctic").glob("*.wav")]:
+    for path in [
+        *sorted((data / "speech" / "mfa").glob("*.wav")),
+        *sorted((data / "speech" / "cmu_arctic").glob("*.wav")),
+    ]:
         recordings.append((path.stem, Speech.load(path)))
     number = 0
     for name, speech in recordings:
@@ -64,7 +68,7 @@ def stored(clip: Clip, source: str) -> StoredClip:
     motion, has = clip.motion, set(clip.has)
     assert motion is not None, clip.id
     if clip.speech is not None:
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(zlib.crc32(clip.id.encode()))
         samples = clip.speech.resample(prosody.SAMPLE_RATE).samples
         energy = prosody.energy_envelope(samples, len(motion), motion.fps)
         face = synthetic.plant_face(energy, (), rng)

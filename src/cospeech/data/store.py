@@ -6,9 +6,11 @@ differenced over time so that they compress, and a JSON index. It is small enoug
 """
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -16,12 +18,13 @@ from cospeech import skeleton
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing
 from cospeech.motion import Motion
+from cospeech.prosody import NUM_FEATURES
+from cospeech.rotation import axis_angle_to_quaternion, quaternion_to_axis_angle
 
 VERSION = 1
 SPLITS = ("train", "val", "test")
-NUM_SPEECH_FEATURES = 68
 _STEP = {"poses": np.pi / 32767, "translation": 1e-4, "face": 1 / 255, "speech": 1 / 32}
-_WIDTH = {"poses": 165, "translation": 3, "face": len(skeleton.ARKIT), "speech": NUM_SPEECH_FEATURES}
+_WIDTH = {"poses": 165, "translation": 3, "face": len(skeleton.ARKIT), "speech": NUM_FEATURES}
 _DTYPE = {"poses": np.int16, "translation": np.int32, "face": np.uint8, "speech": np.int8}
 
 
@@ -63,14 +66,14 @@ class Store:
                 if index["version"] != VERSION:
                     raise DataError(f"{path}: store version {index['version']}, expected {VERSION}. Prepare it again.")
                 self._arrays = {name: _undifference(file[name]) for name in _STEP}
+                self.infos = [
+                    ClipInfo(**{**clip, "has": tuple(clip["has"]), "captions": tuple(clip["captions"])})
+                    for clip in index["clips"]
+                ]
         except FileNotFoundError:
-            raise DataError(f"{path}: no such store. Make one with: cospeech prepare") from None
-        except (OSError, KeyError, ValueError) as error:
+            raise DataError(f"{path}: no such store. `cospeech train starter` makes one.") from None
+        except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
             raise DataError(f"{path}: not a store, or a damaged one ({error}). Prepare it again.") from error
-        self.infos = [
-            ClipInfo(**{**clip, "has": tuple(clip["has"]), "captions": tuple(clip["captions"])})
-            for clip in index["clips"]
-        ]
         self._starts = np.concatenate([[0], np.cumsum([info.num_frames for info in self.infos])])
 
     def clips(self, split: str) -> Iterator[StoredClip]:
@@ -91,9 +94,14 @@ def write_store(path: str | Path, clips: Iterable[StoredClip]) -> list[ClipInfo]
     for clip in clips:
         infos.append(clip.info)
         for name, step in _STEP.items():
-            array = np.asarray(getattr(clip, name)).reshape(clip.info.num_frames, _WIDTH[name])
+            array = np.asarray(getattr(clip, name))
+            if name == "poses":  # no rotation is longer than half a turn
+                array = quaternion_to_axis_angle(axis_angle_to_quaternion(array))
+            array = np.round(array.reshape(clip.info.num_frames, _WIDTH[name]) / step)
             limits = np.iinfo(_DTYPE[name])
-            pieces[name].append(np.clip(np.round(array / step), limits.min, limits.max).astype(_DTYPE[name]))
+            if name != "speech" and not (limits.min <= array.min(initial=0) and array.max(initial=0) <= limits.max):
+                raise DataError(f"{clip.info.id}: `{name}` has values that a store cannot hold.")
+            pieces[name].append(array.clip(limits.min, limits.max).astype(_DTYPE[name]))
     if not infos:
         raise DataError(f"{path}: no clips to store.")
     index = json.dumps({"version": VERSION, "clips": [asdict(info) for info in infos]}).encode()

@@ -13,12 +13,13 @@ their mirror image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from cospeech import ik, prosody, rotation, skeleton
 from cospeech.body import mannequin
+from cospeech.errors import DataError
 from cospeech.motion import Motion
 from cospeech.speech import Speech
 
@@ -103,7 +104,7 @@ class Stroke:
 @dataclass(frozen=True, eq=False)
 class Planted:
     motion: Motion
-    strokes: tuple[Stroke, ...] = field(default=())
+    strokes: tuple[Stroke, ...]
 
 
 def plant(speech: Speech, idle: Sequence[Motion], seed: int) -> Planted:
@@ -136,8 +137,8 @@ def plan_strokes(energy: np.ndarray, persona: Persona, rng: np.random.Generator)
     Args:
         energy: (T,) linear envelope, about 1 at the loudest syllables.
 
-    Peaks of the smoothed envelope inside speech are taken at the persona's rate, loud ones more often, none within a
-    quarter second of another. A pause longer than PAUSE_S ends a gesture phrase.
+    Peaks of the smoothed envelope inside speech are taken at the persona's rate, loud ones more often, none within
+    0.3 s of another. A pause longer than PAUSE_S ends a gesture phrase.
     """
     smooth = _smooth(energy, 2.0)
     rising = np.diff(smooth, prepend=smooth[0]) > 0
@@ -169,6 +170,9 @@ def plan_strokes(energy: np.ndarray, persona: Persona, rng: np.random.Generator)
 def idle_track(clips: Sequence[Motion], num_frames: int, rng: np.random.Generator) -> Motion:
     """Legs, pelvis and a calmed trunk of standing people, pieces cross-faded over a second; arms at rest pose."""
     fade = FPS
+    clips = [clip for clip in clips if len(clip) > 2 * fade]
+    if not clips:
+        raise DataError("Idle motion must have clips of more than two seconds.")
     poses, translation = [], []
     have = 0
     while have < num_frames + fade:

@@ -74,6 +74,11 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         if not self.parts or len(set(self.parts)) != len(self.parts):
             raise ConfigError(f"`parts` must name each body part once, got {list(self.parts)}.")
+        for name in ("code_dim", "speech_width", "width", "depth", "heads", "mlp_width", "rotary_groups"):
+            if not 1 <= getattr(self, name) <= 65536:
+                raise ConfigError(f"`{name}` must be positive and of a sane size, got {getattr(self, name)}.")
+        if not 1 <= self.num_timesteps <= 100_000 or self.frames_per_step < 1 or not self.latent_scale > 0:
+            raise ConfigError("`num_timesteps`, `frames_per_step` and `latent_scale` must be positive.")
         if self.width % self.heads:
             raise ConfigError(f"`width` {self.width} is not a multiple of `heads` {self.heads}.")
         if self.width % (2 * self.rotary_groups):

@@ -120,9 +120,10 @@ class ResidualQuantizer(nn.Module):
         return (logits + gumbel).argmax(dim=-1)
 
     def _draw_num_stages(self) -> int:
+        drawn = self.config.num_stages
         if torch.rand(()) < self.config.stage_dropout:
-            return int(torch.randint(1, self.config.num_stages + 1, ()))
-        return self.config.num_stages
+            drawn = int(torch.randint(1, self.config.num_stages + 1, ()))
+        return int(_of_first_rank(torch.tensor(drawn, device=self.codebooks.device)))
 
     @torch.no_grad()
     def _start_stage(self, stage: int, rows: Tensor) -> None:
@@ -161,7 +162,7 @@ class ResidualQuantizer(nn.Module):
             rows = rows + torch.randn_like(rows) * (0.01 / width**0.5)
         if self.config.replace_with == "random":
             rows = rows[torch.randperm(len(rows), device=rows.device)[:num_codes]]
-        return rows[:num_codes].to(self.codebooks.dtype)
+        return _of_first_rank(rows[:num_codes].to(self.codebooks.dtype).contiguous())
 
 
 def _start_averages(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
@@ -171,6 +172,13 @@ def _start_averages(module: nn.Module, state: dict[str, Any], prefix: str, *_: A
         state[prefix + "sums"] = codebooks.clone()
         state[prefix + "counts"] = codebooks.new_ones(codebooks.shape[:2])
         state[prefix + "initialised"] = torch.ones(len(codebooks), dtype=torch.bool, device=codebooks.device)
+
+
+def _of_first_rank(tensor: Tensor) -> Tensor:
+    """What the first of several devices has: choices that must be the same on all of them."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.broadcast(tensor, 0)
+    return tensor
 
 
 def _squared_distances(rows: Tensor, codebook: Tensor) -> Tensor:

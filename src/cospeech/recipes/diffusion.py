@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -18,6 +19,8 @@ from cospeech import features
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip
 from cospeech.data.windows import Windows
+from cospeech.errors import CheckpointError
+from cospeech.formats.output import replacing
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.tokenizer import Tokenizer
 from cospeech.nn.diffusion import add_noise, cosine_schedule, x0_loss
@@ -45,8 +48,11 @@ class TrainedTokenizer:
     @classmethod
     def load(cls, run: Path) -> "TrainedTokenizer":
         model = Tokenizer(load_json(TrainTokenizer, run / "config.json").model)
-        model.load_state_dict(load_file(run / "tokenizer.safetensors"))
-        statistics = load_file(run / "statistics.safetensors")
+        try:
+            model.load_state_dict(load_file(run / "tokenizer.safetensors"))
+            statistics = load_file(run / "statistics.safetensors")
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise CheckpointError(f"{run}: holds no finished tokenizer ({error}). Train it first.") from error
         return cls(model.eval().requires_grad_(False), statistics["mean"], statistics["std"])
 
     @torch.no_grad()
@@ -80,7 +86,8 @@ def train(config: TrainDiffusion, directory: Path) -> None:
 
     if run.fabric.is_global_zero:
         run.plain.load_state_dict(run.averaged())
-        save_file(run.plain.denoiser.cpu().state_dict(), directory / "denoiser.safetensors")
+        with replacing(directory / "denoiser.safetensors") as path:
+            save_file(run.plain.denoiser.cpu().state_dict(), path)
 
 
 class _TrainingStep(nn.Module):
@@ -91,7 +98,10 @@ class _TrainingStep(nn.Module):
         self.denoiser = denoiser
 
     def forward(self, x_t: Tensor, t: Tensor, speech: Tensor, seed: Tensor) -> Tensor:
-        return self.denoiser(x_t, t, self.denoiser.condition(speech, None, seed))
+        # Said for every clip, so that the token for clips without speech has a gradient, if a zero one: data-parallel
+        # wrappers wait for the gradient of every parameter.
+        has_audio = torch.ones(len(speech), dtype=torch.bool, device=speech.device)
+        return self.denoiser(x_t, t, self.denoiser.condition(speech, None, seed, has_audio=has_audio))
 
 
 def encode_clip(

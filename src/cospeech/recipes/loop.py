@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import cospeech
 from cospeech import config as configs
 from cospeech.errors import ConfigError
+from cospeech.formats.output import replacing
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Training:
     accelerator: str = "auto"  # cpu, cuda, ...
     precision: str = "auto"  # bf16-mixed where the hardware has it, else 32-true
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "save_every", "devices"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be positive, got {getattr(self, name)}.")
+
 
 class Run:
     """A training run: `for step in run.steps(): ... run.update(loss)`."""
@@ -49,7 +55,9 @@ class Run:
         self.directory, self.training = Path(directory), training
         self.fabric = _fabric(training)
         self.fabric.launch()
-        _describe(self.directory, config, self.fabric.is_global_zero)
+        if self.fabric.is_global_zero:
+            _describe(self.directory, config, self.device)
+        self.fabric.barrier()
         torch.manual_seed(training.seed)
         model = build()
         optimizer = torch.optim.AdamW(
@@ -154,19 +162,35 @@ def _fabric(training: Training) -> Fabric:
     precision = training.precision
     if precision == "auto":
         on_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
-        has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bf16()
         precision = "bf16-mixed" if has_bf16 else "32-true"
-    return Fabric(accelerator=training.accelerator, devices=training.devices, precision=precision)
+    try:
+        return Fabric(accelerator=training.accelerator, devices=training.devices, precision=precision)
+    except (RuntimeError, ValueError, TypeError) as error:  # a device that is not there, a word Fabric does not know
+        raise ConfigError(f"Cannot train with accelerator `{training.accelerator}`: {error}") from None
 
 
-def _describe(directory: Path, config: Any, first_rank: bool) -> None:
+def _cpu_has_bf16() -> bool:
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # not in every build of torch
+    return supported is not None and supported()
+
+
+def _describe(directory: Path, config: Any, device: torch.device) -> None:
     """Write what is run with what; a directory of another config is not continued."""
     path = directory / "config.json"
     wanted = json.dumps(configs.to_dict(config), indent=2) + "\n"
     if path.is_file() and path.read_text() != wanted:
         raise ConfigError(f"{directory}: holds a run with another config. Choose another directory or remove it.")
-    if first_rank:
-        directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted)
-        versions = {"cospeech": cospeech.__version__, "torch": torch.__version__, "python": platform.python_version()}
-        (directory / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
+    if path.is_file():
+        return
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    versions = {
+        "cospeech": cospeech.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": f"{device.type}: {name}",
+    }
+    with replacing(directory / "versions.json") as temporary:
+        temporary.write_text(json.dumps(versions, indent=2) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(wanted)

@@ -3,7 +3,7 @@
 A run ends with `tokenizer.safetensors` (averaged weights) and `statistics.safetensors` (mean, std) in its directory.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from cospeech import features
 from cospeech.data.store import Store
 from cospeech.data.windows import Windows
+from cospeech.formats.output import replacing
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
 from cospeech.recipes.loop import Run, Training
 
@@ -30,7 +31,7 @@ class TrainTokenizer:
     velocity_weight: float = 0.0  # of changes from frame to frame; published: 0
     acceleration_weight: float = 0.0  # of changes of these changes
     commitment_weight: float = 0.02
-    std_floor: float = field(default=0.02)  # channels that hardly move are not blown up
+    std_floor: float = 0.02  # channels that hardly move are not blown up
 
 
 def train(config: TrainTokenizer, directory: Path) -> None:
@@ -58,8 +59,10 @@ def train(config: TrainTokenizer, directory: Path) -> None:
         tokenizer = run.plain.cpu().eval()
         tokenizer.load_state_dict(run.averaged())
         scale_latents(tokenizer, 1 / latent_deviation(tokenizer, normal))
-        save_file(tokenizer.state_dict(), directory / "tokenizer.safetensors")
-        save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, directory / "statistics.safetensors")
+        with replacing(directory / "statistics.safetensors") as path:
+            save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, path)
+        with replacing(directory / "tokenizer.safetensors") as path:  # the last file: it says that all is done
+            save_file(tokenizer.state_dict(), path)
 
 
 @torch.no_grad()
