@@ -176,7 +176,7 @@ def test_a_bad_recording_does_not_stop_the_others(speech_wav, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.npz"]
     error = capsys.readouterr().err
     assert "a.wav" in error.splitlines()[0]
-    assert error.splitlines()[-1] == "error: 1 of 2 recordings failed, the others are written."
+    assert error.splitlines()[-1] == "error: 1 of 2 recordings failed; what could be written is."
 
 
 def test_a_recording_of_a_batch_gets_the_motion_it_would_get_alone(speech_wav, talk_npz, tmp_path):

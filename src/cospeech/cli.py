@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import arg
 
-from cospeech.errors import ConfigError, CospeechError, CospeechWarning
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning, FormatError, MissingExtra
 
 
 def generate(
@@ -55,7 +55,7 @@ def generate(
         seed: Same seed, same device, same motion; another seed, another motion.
         sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
         steps: Diffusion steps for each window of four seconds. Default: the model's own number.
-        finish: Leave the path of the body as the networks give it; otherwise feet stand where they stand.
+        finish: Let the feet stand where they stand; --no-finish leaves the path of the body as the networks give it.
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
@@ -93,9 +93,10 @@ def generate(
             continue
         print(f"wrote {job.out}")
         print(f"length {motion.duration_s:.2f} s, {len(motion)} frames at {motion.fps:g} fps")
-    print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
+    if failed < len(jobs):
+        print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
     if failed:
-        raise CospeechError(f"{failed} of {len(jobs)} recordings failed, the others are written.")
+        raise CospeechError(f"{failed} of {len(jobs)} recordings failed; what could be written is.")
 
 
 def convert(
@@ -128,6 +129,9 @@ def convert(
 
     looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
     files.writer_for(out, **looks)
+    for source in (motion, audio):
+        if source and source.resolve() == out.resolve():
+            raise FormatError(f"{out}: is a file that is read. Write elsewhere.")
     speech = Speech.load(audio) if audio else None
     read = files.load_motion(motion)
     if "assumed" in read.metadata:
@@ -166,6 +170,7 @@ def view(
     convert(motion, page, audio=audio, body=body, embed_licensed_body=embed_licensed_body)
     if not webbrowser.open(page.as_uri()):
         print(f"No browser could be started: open {page} in one.")
+    print(f"The page stays in {page.parent} until you delete it.")
 
 
 def models() -> None:
@@ -224,17 +229,15 @@ def train(
     """
     from cospeech.config import load_toml
 
+    try:
+        from cospeech.recipes import diffusion, starter, tokenizer
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "lightning-fabric", "train") from error
     if network == "tokenizer":
-        from cospeech.recipes import tokenizer
-
         tokenizer.train(load_toml(tokenizer.TrainTokenizer, config), out)
     elif network == "diffusion":
-        from cospeech.recipes import diffusion
-
         diffusion.train(load_toml(diffusion.TrainDiffusion, config), out)
     else:
-        from cospeech.recipes import starter
-
         print(f"wrote {starter.make(starter.MakeStarter(config, out, accelerator=accelerator))}")
 
 

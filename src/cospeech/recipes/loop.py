@@ -149,6 +149,12 @@ class Run:
         print(f"{line}  {left_min:.0f} min left", flush=True)
 
 
+def is_finished(directory: Path, config: Any, result: str) -> bool:
+    """Whether a run has written its result; a result of another config is an error, not a result."""
+    _check_config(directory, config)
+    return (directory / result).is_file()
+
+
 def learning_rate(training: Training, step: int) -> float:
     """Share of `lr` at a step: linear warm-up, then a cosine down to `final_lr`."""
     import math
@@ -177,11 +183,7 @@ def _cpu_has_bf16() -> bool:
 
 def _describe(directory: Path, config: Any, device: torch.device) -> None:
     """Write what is run with what; a directory of another config is not continued."""
-    path = directory / "config.json"
-    wanted = json.dumps(configs.to_dict(config), indent=2) + "\n"
-    if path.is_file() and path.read_text() != wanted:
-        raise ConfigError(f"{directory}: holds a run with another config. Choose another directory or remove it.")
-    if path.is_file():
+    if _check_config(directory, config):
         return
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     versions = {
@@ -192,5 +194,17 @@ def _describe(directory: Path, config: Any, device: torch.device) -> None:
     }
     with replacing(directory / "versions.json") as temporary:
         temporary.write_text(json.dumps(versions, indent=2) + "\n")
-    with replacing(path) as temporary:
-        temporary.write_text(wanted)
+    with replacing(directory / "config.json") as temporary:
+        temporary.write_text(_as_text(config))
+
+
+def _check_config(directory: Path, config: Any) -> bool:
+    """Whether the directory holds a run; one with another config is an error."""
+    path = directory / "config.json"
+    if path.is_file() and path.read_text() != _as_text(config):
+        raise ConfigError(f"{directory}: holds a run with another config. Choose another directory or remove it.")
+    return path.is_file()
+
+
+def _as_text(config: Any) -> str:
+    return json.dumps(configs.to_dict(config), indent=2) + "\n"

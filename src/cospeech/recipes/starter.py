@@ -2,9 +2,10 @@
 
     cospeech train starter DATA runs/starter
 
-Every stage that is already there is left as it is, a training that was interrupted goes on.
+A stage that is finished is not run again, a training that was interrupted goes on; export and its measures always run.
 """
 
+import json
 import os
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
@@ -23,12 +24,13 @@ from cospeech import features
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.config import load_json
 from cospeech.data.store import Store, write_store
+from cospeech.errors import ConfigError
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.nn.quantize import QuantizerConfig
 from cospeech.recipes import diffusion, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
-from cospeech.recipes.loop import Training
+from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
 
 PARTS = ("upper", "hands", "lower_trans", "face")
@@ -79,14 +81,18 @@ def make(config: MakeStarter) -> Path:
 
         infos = write_store(store, prepare.starter(config.data))
         print(f"{store}: {len(infos)} clips, {store.stat().st_size / 1e6:.1f} MB")
+    configs = {part: tokenizer_config(config, store, part) for part in PARTS}
     runs = {part: config.out / part for part in PARTS}
-    left = [part for part, run in runs.items() if not (run / "tokenizer.safetensors").is_file()]
+    left = [part for part in PARTS if not is_finished(runs[part], configs[part], "tokenizer.safetensors")]
     with ProcessPoolExecutor(config.together, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_train_tokenizer, [tokenizer_config(config, store, p) for p in left], [runs[p] for p in left]))
+        list(pool.map(_train_tokenizer, [configs[part] for part in left], [runs[part] for part in left]))
     run = config.out / "diffusion"
     training = Training(config.diffusion_steps, config.diffusion_batch, lr=4e-4, accelerator=config.accelerator)
-    if not (run / "denoiser.safetensors").is_file():
-        diffusion.train(TrainDiffusion(store, runs, SHARES["diffusion"], DENOISER, training), run)
+    whole = TrainDiffusion(store, runs, SHARES["diffusion"], DENOISER, training)
+    if left and run.is_dir():
+        raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
+    if not is_finished(run, whole, "denoiser.safetensors"):
+        diffusion.train(whole, run)
     return export(config.out)
 
 
@@ -134,8 +140,12 @@ def export(out: Path) -> Path:
 
 def card(out: Path, directory: Path) -> str:
     """The text of CARD.md: what went in, and what `cospeech bench` measures of the exported checkpoint."""
-    from cospeech.recipes import bench  # measures commands: needs more packages than training does
-
+    try:
+        from cospeech.recipes import bench
+    except ModuleNotFoundError:  # it needs more packages than training does
+        measures = ["| not measured: `cospeech train` was run where only training is installed | | |"]
+    else:
+        measures = [f"| {' | '.join(row[:3])} |" for row in bench.measure(directory)]
     store = Store(out / "store.npz")
     minutes: dict[str, float] = defaultdict(float)
     for info in store.infos:
@@ -143,6 +153,7 @@ def card(out: Path, directory: Path) -> str:
             minutes[info.source] += info.num_frames / 30 / 60
     training = load_json(TrainDiffusion, out / "diffusion" / "config.json").training
     tokenizer_training = load_json(TrainTokenizer, out / PARTS[0] / "config.json").training
+    versions = json.loads((out / "diffusion" / "versions.json").read_text())
     checkpoint = checkpoints.load(directory)
     text = Template((files("cospeech.recipes") / "starter_card.md").read_text(encoding="utf-8"))
     return text.substitute(
@@ -150,6 +161,6 @@ def card(out: Path, directory: Path) -> str:
         hours="".join(f"- {source}: {total:.1f} minutes\n" for source, total in minutes.items()),
         tokenizer_steps=tokenizer_training.steps,
         diffusion_steps=training.steps,
-        machine=f"Trained on {training.accelerator}.",
-        measures="\n".join(f"| {' | '.join(row)} |" for row in bench.measure(directory)),
+        machine=f"Trained on {versions['device']}.",
+        measures="\n".join(measures),
     )
