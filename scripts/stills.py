@@ -1,6 +1,6 @@
 """Save one frame of a film as a picture; the pictures in docs/ are made with it.
 
-python scripts/stills.py out/talk.mp4 3.0 docs/talk.png
+python scripts/stills.py out/talk.mp4 4.4 docs/talk.png
 """
 
 from pathlib import Path

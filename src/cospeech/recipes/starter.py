@@ -129,8 +129,10 @@ def export(out: Path) -> Path:
     for part, trained in tokenizers.items():
         statistics |= {f"{part}.mean": trained.mean, f"{part}.std": trained.std}
     rest = next(clip for clip in Store(out / "store.npz").clips("val") if clip.info.id == REST)
-    item = next(diffusion.encode_clip(rest, tokenizers, DENOISER))
-    statistics["rest"] = torch.from_numpy(item["latents"][: DENOISER.seed_steps])
+    latents = torch.from_numpy(next(diffusion.encode_clip(rest, tokenizers, DENOISER))["latents"])  # (S, C)
+    moments = latents.unfold(0, DENOISER.seed_steps, 1).mT  # (S - P + 1, P, C)
+    usual = (moments - latents.mean(dim=0)).square().mean(dim=(1, 2)).argmin()  # upright, looking ahead
+    statistics["rest"] = moments[usual]
     directory = out / "checkpoint"
     unmeasured = Checkpoint(config, networks, statistics)
     checkpoints.save(unmeasured, directory)
