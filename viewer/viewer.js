@@ -78,12 +78,12 @@ function makeStage() {
   const scene = new THREE.Scene();
   scene.fog = new THREE.Fog(0, 7, 16);
 
-  const sky = new THREE.HemisphereLight(0xffffff, 0x8a8378, 1.5);
-  const sun = new THREE.DirectionalLight(0xfff4e6, 2.1);
-  const rim = new THREE.DirectionalLight(0xdfe9ff, 0.8);
+  const sky = new THREE.HemisphereLight(0xffffff, 0xb9b2a8, 2.9);
+  const sun = new THREE.DirectionalLight(0xfff4e6, 2.6);
+  const rim = new THREE.DirectionalLight(0xdfe9ff, 1.1);
   sun.castShadow = true;
   sun.shadow.mapSize.set(2048, 2048);
-  sun.shadow.radius = 5;
+  sun.shadow.radius = 9;
   sun.shadow.bias = -0.0004;
   sun.shadow.normalBias = 0.012;
   Object.assign(sun.shadow.camera, { left: -1.6, right: 1.6, top: 1.7, bottom: -1.7, near: 1, far: 9 });
@@ -261,12 +261,18 @@ async function start() {
     for (const bone of found) middle.add(new THREE.Vector3().setFromMatrixPosition(bone.matrixWorld));
     return found.length ? middle.divideScalar(found.length) : middle.set(0, 0.95, 0);
   }
+  /** Pixels at the bottom that the controls lie over: the body is framed above them. */
+  function covered() {
+    const bar = document.querySelector("footer").getBoundingClientRect();
+    return clamp(canvas.clientHeight - bar.top, 0, canvas.clientHeight / 2);
+  }
   function lookFrom(name) {
     view = CAMERAS[name];
     anchor.copy(middleOf(view.joints));
     const [width, height] = view.size;
     const halfTan = Math.tan(THREE.MathUtils.degToRad(camera.fov / 2));
-    const distance = Math.max(height, width / camera.aspect) / 2 / halfTan + 0.12;
+    const free = 1 - covered() / canvas.clientHeight;
+    const distance = Math.max(height / free, width / camera.aspect) / 2 / halfTan + 0.12;
     controls.target.copy(anchor).setY(anchor.y + view.raise);
     camera.position.fromArray(view.from).setLength(distance).add(controls.target);
     camera.position.y = Math.max(camera.position.y, 0.05);
@@ -323,7 +329,7 @@ async function start() {
     renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     renderer.setSize(width, height, false);
     camera.aspect = width / height;
-    camera.updateProjectionMatrix();
+    camera.setViewOffset(width, height, 0, covered() / 2, width, height); // also updates the projection
     if (Math.abs(before / camera.aspect - 1) > 0.2) lookFrom(nameOf(view)); // a turned phone: frame the body anew
     dirty = true;
   }
