@@ -205,7 +205,7 @@ def wrist_distance_m(a: Motion, b: Motion) -> float:
 
 class Cost(NamedTuple):
     seconds: float  # wall
-    peak_mb: float  # resident memory
+    peak_mb: float  # resident memory; 0 on Windows, which has no such figure
 
 
 def command_cost(model: str | Path, device: str, speech: Speech) -> Cost:
@@ -216,8 +216,13 @@ def command_cost(model: str | Path, device: str, speech: Speech) -> Cost:
         command = [sys.executable, "-m", "cospeech", "generate", str(wav), str(out), "--model", str(model)]
         command += ["--device", device]
         script = (
-            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+            "import subprocess, sys\n"
+            "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+            "try:\n"
+            "    import resource\n"
+            "    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+            "except ImportError:  # on Windows\n"
+            "    print(0)\n"
         )
         begun = time.perf_counter()
         run = subprocess.run([sys.executable, "-c", script, *command], check=True, capture_output=True, text=True)
