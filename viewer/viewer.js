@@ -90,7 +90,7 @@ function makeStage() {
 
   const ground = new THREE.Mesh(
     new THREE.CircleGeometry(30, 64).rotateX(-Math.PI / 2),
-    new THREE.MeshBasicMaterial(),
+    new THREE.MeshBasicMaterial({ toneMapped: false }),
   );
   const shadow = new THREE.Mesh(ground.geometry, new THREE.ShadowMaterial({ opacity: 0.3 }));
   shadow.receiveShadow = true;
@@ -98,6 +98,7 @@ function makeStage() {
   const grid = new THREE.GridHelper(40, 40);
   grid.position.y = 0.0005;
   grid.material.transparent = true;
+  grid.material.toneMapped = false;
   scene.add(sky, sun, sun.target, rim, rim.target, ground, shadow, grid);
 
   function paint() {

@@ -122,11 +122,11 @@ def paint(
     colours: np.ndarray,
     gap: float,
 ) -> None:
-    """Draw what is visible into `picture` (H, W, C) float32, which holds the background.
+    """Draw what is visible into `picture` (H, W, C) uint8, which holds the background.
 
     Args:
         points, faces: As given to `rasterise`.
-        colours: (V, C) float32, interpolated linearly on the screen across each triangle.
+        colours: (V, C) float32 0..255, interpolated linearly on the screen across each triangle.
         gap: Where nearness differs by more than this within a pixel an edge runs through it, and all its samples
             are averaged; elsewhere one sample stands for the pixel.
     """
@@ -140,14 +140,14 @@ def paint(
     planes = _colour_planes(points, faces, colours)
     window = picture[visible.top : visible.top + num_rows, visible.left : visible.left + num_columns]
     y, x = np.nonzero(surface)
-    window[y, x] = _colours_at(planes, visible, y, num_samples // 2, x)
+    window[y, x] = _colours_at(planes, visible, y, num_samples // 2, x) + 0.5
 
     y, x = np.nonzero((count > 0) & ~surface)
     pixel, sample = np.nonzero(covered[y, :, x])
     seen = _colours_at(planes, visible, y[pixel], sample, x[pixel])
     total = np.stack([np.bincount(pixel, channel, minlength=len(y)) for channel in seen.T], axis=1)
     uncovered = 1 - count[y, x][:, None] / num_samples
-    window[y, x] = total / num_samples + window[y, x] * uncovered
+    window[y, x] = np.minimum(total / num_samples + window[y, x] * uncovered + 0.5, 255)
 
 
 def _colour_planes(points: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> np.ndarray:
@@ -171,7 +171,7 @@ def _colours_at(
     across = x + (visible.left + offsets[sample]) - plane[:, 0]
     below = y + (visible.top + (np.asarray(sample) + 0.5) / len(offsets)) - plane[:, 1]
     start, right, down = np.split(plane[:, 2:], 3, axis=1)
-    return start + right * across[:, None] + down * below[:, None]
+    return np.clip(start + right * across[:, None] + down * below[:, None], 0, 254.5)
 
 
 def _ranges(first: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

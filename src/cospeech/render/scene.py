@@ -61,7 +61,7 @@ def draw(
     nearness = float(np.median(points[:, 2]))
     gap = 4 * nearness / camera.focal  # a surface seen at an angle of 75 degrees
     paint(picture, visible, points, front, lit, gap)
-    return picture.astype(np.uint8)
+    return picture
 
 
 class HeightMap:
@@ -116,29 +116,37 @@ class HeightMap:
 
 @lru_cache(maxsize=4)
 def studio(camera: Camera) -> np.ndarray:
-    """(height, width, 3) float32 sRGB: wall and floor without a body, with the noise that keeps gradients smooth."""
-    u = (np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal
+    """(height, width, 3) uint8 sRGB: wall and floor without a body. Kept for a camera that stands still."""
+    u = ((np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal).astype(np.float32)
     v = (camera.height / 2 - np.arange(camera.height) - 0.5) / camera.focal
     right, up, back = camera.axes
-    rise = (v * up[1] - back[1])[:, None]  # the height won by a ray, per row: the camera does not roll
-    wall = _smoothstep(np.clip(rise / 0.35, 0, 1))[..., None]
-    picture = _HORIZON + wall * (_WALL_TOP - _HORIZON)
-    picture = np.repeat(picture, camera.width, axis=1)
+    rise = v * up[1] - back[1]  # the height won by a ray, the same along a row: the camera does not roll
+    length = np.where(rise < 0, -camera.y / np.minimum(rise, -1e-3), np.inf)  # until the ray meets the floor
+    near = np.clip(1.6 - length / 6, 0, 1)[:, None]  # the floor fades into the horizon
+    rows = _HORIZON + _smoothstep(np.clip(rise / 0.35, 0, 1))[:, None] * (_WALL_TOP - _HORIZON)
+    rows += _smoothstep(near) * (_FLOOR - _HORIZON)
+    light, noise = _falloff(camera.focal, camera.width, camera.height)
+    picture = rows[:, None, :].astype(np.float32) * light + noise
 
-    below = np.flatnonzero(rise[:, 0] < -1e-3)
-    length = -camera.y / rise[below]  # (rows, 1) until the ray meets the floor
-    ahead = (v[below, None, None] * up - back)[..., [0, 2]]
-    ground = np.array([camera.x, camera.z]) + length[..., None] * (ahead + u[:, None] * right[[0, 2]])
-    fade = np.clip(1.6 - length / 6, 0, 1)
-    pixel = length / camera.focal
-    lines = 1 - np.prod([1 - _line(ground[..., axis], pixel * spread) for axis, spread in ((0, 1), (1, 4))], axis=0)
-    floor = _HORIZON + _smoothstep(fade)[..., None] * (_FLOOR - _HORIZON)
-    picture[below] = floor - (7 * fade * lines)[..., None]
+    floor = np.flatnonzero(near[:, 0] > 0)
+    if len(floor):
+        reach = length[floor].astype(np.float32)[:, None]
+        ahead = np.array([camera.x, camera.z]) + reach * (v[floor, None] * up - back)[:, [0, 2]]
+        x, z = (ahead[:, [i]].astype(np.float32) + reach * (u * np.float32(right[2 * i])) for i in (0, 1))
+        pixel = reach / np.float32(camera.focal)
+        lines = np.maximum(_line(x, pixel), _line(z, 4 * pixel)) * (7 * near[floor]).astype(np.float32)
+        picture[floor] -= lines[..., None]
+    return np.clip(picture, 0, 255).astype(np.uint8)
 
-    middle = np.hypot(u[None, :] / u[-1], v[:, None] / u[-1] * 1.2)
-    picture *= (1.03 - 0.10 * middle**2)[..., None]
-    noise = np.random.default_rng(0).random((camera.height, camera.width, 1))
-    return np.clip(picture + noise, 0, 255).astype(np.float32)
+
+@lru_cache(maxsize=4)
+def _falloff(focal: float, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width, 1) float32: light that falls off to the corners, and noise that keeps gradients smooth."""
+    across = np.linspace(-1, 1, width, dtype=np.float32)
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(1.2 * height / width)
+    light = 1.03 - 0.10 * (across**2 + down**2)
+    noise = np.random.default_rng(0).random((height, width, 1), dtype=np.float32)
+    return light[..., None], noise
 
 
 def _shade_floor(picture: np.ndarray, camera: Camera, heights: HeightMap) -> None:
@@ -155,15 +163,17 @@ def _shade_floor(picture: np.ndarray, camera: Camera, heights: HeightMap) -> Non
     if left >= right or top >= bottom:
         return
     x_axis, up, back = camera.axes
-    u = (np.arange(left, right) + 0.5 - camera.width / 2) / camera.focal
+    u = ((np.arange(left, right) + 0.5 - camera.width / 2) / camera.focal).astype(np.float32)
     v = ((camera.height / 2 - np.arange(top, bottom) - 0.5) / camera.focal)[:, None]
     length = -camera.y / (v * up[1] - back[1])
     column, row = (
-        (start + length * (v * up[i] - back[i]) - heights.origin[axis] + length * x_axis[i] * u) / _TEXEL_M - 0.5
+        ((start + length * (v * up[i] - back[i]) - heights.origin[axis]) / _TEXEL_M - 0.5).astype(np.float32)
+        + (length * x_axis[i] / _TEXEL_M).astype(np.float32) * u
         for axis, (i, start) in enumerate(((0, camera.x), (2, camera.z)))
     )
     darkness = 0.42 * heights.shadow() + 0.30 * heights.contact()
-    picture[top:bottom, left:right] *= 1 - _bilinear(darkness, row, column)[..., None]
+    window = picture[top:bottom, left:right]
+    window[...] = window * (1 - _bilinear(darkness, row, column))[..., None] + 0.5
 
 
 def _light(
@@ -201,7 +211,7 @@ def _towards(direction: np.ndarray, camera: Camera) -> np.ndarray:
 
 def _line(coordinate: np.ndarray, pixel: np.ndarray) -> np.ndarray:
     """How much of a pixel, `pixel` metres wide, a line of the grid covers."""
-    off = np.abs((coordinate / _GRID_M + 0.5) % 1 - 0.5) * _GRID_M
+    off = np.abs(coordinate - np.rint(coordinate / _GRID_M) * np.float32(_GRID_M))
     return np.clip((_LINE_M + pixel) / 2 - off, 0, np.minimum(_LINE_M, pixel)) / pixel
 
 
