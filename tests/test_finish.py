@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
 
-from cospeech import skeleton
-from cospeech.body import joint_positions, mannequin
-from cospeech.finish import stand
+from cospeech import collision, limits, skeleton
+from cospeech.body import joint_positions, joint_transforms, mannequin
+from cospeech.finish import finish
+from cospeech.finish.filters import cover, smooth
+from cospeech.finish.ranges import FINGER_RAD_S
+from cospeech.metrics import physics
 from cospeech.motion import Motion
 
-LEGS = [[skeleton.INDEX[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
+INDEX = skeleton.INDEX
+LEGS = [[INDEX[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle")] for side in ("left", "right")]
 
 
 def moving(num_frames, translation, swing=0.0):
@@ -20,19 +24,59 @@ def moving(num_frames, translation, swing=0.0):
     return Motion(poses, np.broadcast_to(skeleton.REST_TRANSLATION + translation, (num_frames, 3)))
 
 
+def talking(num_frames, seed=0, fps=30.0, sway=0.03, noise=0.01):
+    """Arms hang and gesture, the trunk and the legs sway, and everything is a little wrong, as from a network."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(num_frames) / fps
+
+    def waves(size, count):
+        hz, phase = rng.uniform(0.1, 0.5, (2, count, 3)) * [[[1]], [[12]]]
+        return size * np.sin(2 * np.pi * hz * time[:, None, None] + phase)  # (T, count, 3)
+
+    poses = waves(sway, 55)
+    poses[:, [INDEX["left_shoulder"], INDEX["right_shoulder"]], 2] += [-1.2, 1.2]
+    poses[:, [INDEX["left_elbow"], INDEX["right_elbow"]], 1] += [-0.6, 0.6]
+    poses[:, skeleton.HANDS] *= 3
+    poses[:, skeleton.FEET] += smooth(rng.normal(size=(num_frames, 4, 3)) * noise, 2.0)
+    drift = time[:, None] * [0.02, 0.005, -0.015]
+    face = rng.uniform(size=(num_frames, 52))
+    return Motion(poses, skeleton.REST_TRANSLATION + drift + waves(0.01, 1)[:, 0], fps, face=face)
+
+
+def joints(motion):
+    return joint_positions(mannequin(), motion.poses.astype(np.float64), motion.translation.astype(np.float64))
+
+
+def transforms(motion):
+    return joint_transforms(mannequin(), motion.poses.astype(np.float64), motion.translation.astype(np.float64))
+
+
 def balls(motion):
-    return joint_positions(mannequin(), motion.poses, motion.translation)[:, [10, 11]]
+    return joints(motion)[:, [10, 11]]
+
+
+@pytest.fixture(scope="module")
+def talk():
+    return talking(300)
+
+
+@pytest.fixture(scope="module")
+def finished(talk):
+    return finish(talk)
+
+
+# --- feet -------------------------------------------------------------------------------------------------------
 
 
 def test_who_stands_does_not_drift():
     drift = np.linspace(0, 1, 90)[:, None] * [0.3, 0.05, -0.4]
-    fixed = stand(moving(90, drift))
-    np.testing.assert_allclose(fixed.translation, np.tile(skeleton.REST_TRANSLATION, (90, 1)), atol=1e-6)
+    fixed = finish(moving(90, drift))
+    np.testing.assert_allclose(fixed.translation, np.tile(skeleton.REST_TRANSLATION, (90, 1)), atol=1e-5)
 
 
 def test_feet_slide_less_and_the_walker_gets_ahead():
     walk = moving(150, np.zeros(3), swing=0.35)
-    fixed = stand(walk)
+    fixed = finish(walk)
 
     def slide(motion):
         feet = balls(motion)
@@ -44,24 +88,181 @@ def test_feet_slide_less_and_the_walker_gets_ahead():
     assert abs(fixed.translation[-1, 0]) < 0.05
 
 
+def test_feet_of_who_stands_hold_their_places(talk, finished):
+    before, after = joints(talk), joints(finished)
+    assert physics.slide_cm_s(before, 30) > 2
+    assert physics.slide_cm_s(after, 30) < 0.05
+    assert physics.contact_share(after) == 1
+    assert physics.root_drift(after[:, 0], 30) < 0.3 < physics.root_drift(before[:, 0], 30)
+
+
+def test_no_foot_is_below_the_floor_and_soles_that_carry_are_flat(finished):
+    positions, rotations = joints(finished), transforms(finished).rotations
+    assert physics.below_floor_cm(positions) < 1e-3
+    np.testing.assert_allclose(rotations[:, skeleton.FEET, 1, 1], 1, atol=1e-5)  # ankles and toes are level
+
+
+def test_a_walker_keeps_to_the_floor():
+    walk = moving(150, np.linspace(0, 1, 150)[:, None] * [0, 0.15, 3.0], swing=0.35)
+    assert physics.below_floor_cm(joints(finish(walk))) < 1e-3
+
+
 def test_the_lower_foot_is_on_the_floor():
     floating = moving(60, [0, 0.2, 0], swing=0.3)
     standing = balls(moving(1, np.zeros(3)))[0, 0, 1]
-    assert balls(stand(floating))[..., 1].min(axis=1) == pytest.approx(standing, abs=0.025)
+    assert balls(finish(floating))[..., 1].min(axis=1) == pytest.approx(standing, abs=0.025)
+
+
+def test_a_foot_that_creeps_away_makes_a_step():
+    motion = moving(120, np.zeros(3))
+    poses = motion.poses.copy()
+    poses[:, INDEX["left_hip"], 2] = 0.3 / (1 + np.exp(-(np.arange(120) - 60) / 8))  # 25 cm aside in a second
+    feet = balls(finish(Motion(poses, motion.translation)))[:, 0]
+    speed = np.linalg.norm(np.diff(feet[:, [0, 2]], axis=0), axis=-1) * 30
+    assert np.linalg.norm(feet[-1] - feet[0]) > 0.15
+    low = feet[1:, 1] < feet[0, 1] + 0.002
+    assert np.count_nonzero(speed > 0.01) < 45
+    assert speed[low].mean() < 0.05
+    assert feet[:, 1].max() > feet[0, 1] + 0.02
+
+
+def test_knees_do_not_snap(talk, finished):
+    speed = physics.angular_speed(finished.poses, 30)[:, [INDEX["left_knee"], INDEX["right_knee"]]]
+    assert speed.max() < 1.5
+    hips, ankles = (joints(finished)[:, [leg[k] for leg in LEGS]] for k in (0, 2))
+    rest = mannequin().joints.astype(np.float64)
+    full = sum(np.linalg.norm(rest[a] - rest[b]) for a, b in (LEGS[0][:2], LEGS[0][1:]))
+    assert np.linalg.norm(hips - ankles, axis=-1).max() < 0.9985 * full
 
 
 def test_it_starts_where_the_motion_starts():
-    start = stand(moving(30, [2.0, 0, -1.0])).translation[0]
+    start = finish(moving(30, [2.0, 0, -1.0])).translation[0]
     np.testing.assert_allclose(start[[0, 2]], [2.0, -1.0], atol=1e-6)
 
 
-@pytest.mark.parametrize("num_frames", [0, 1, 2])
+# --- hands ------------------------------------------------------------------------------------------------------
+
+
+def test_a_hand_in_the_thigh_goes_around_it_smoothly():
+    poses = np.zeros((90, 55, 3))
+    poses[:, INDEX["left_shoulder"], 2] = -1.25
+    poses[:, INDEX["right_shoulder"], 2] = 1.25 + 0.4 * np.sin(np.pi * np.arange(90) / 90) ** 2
+    motion = Motion(poses, np.tile(skeleton.REST_TRANSLATION, (90, 1)))
+    before, after = transforms(motion), transforms(finish(motion))
+    assert collision.depths(before)[:, 1].max() > 0.01
+    assert collision.depths(after).max() == 0
+    np.testing.assert_allclose(
+        after.positions[:, INDEX["left_wrist"]], before.positions[:, INDEX["left_wrist"]], atol=1e-3
+    )
+    wrists = physics.wrists_in_chest(after)
+    assert physics.mean_jerk(wrists, 30) < physics.mean_jerk(physics.wrists_in_chest(before), 30) + 5
+
+
+def test_hands_do_not_pass_through_each_other():
+    poses = np.zeros((60, 55, 3))
+    for side, mirror in (("left", [1, 1, 1]), ("right", [1, -1, -1])):  # palm in palm before the chest
+        poses[:, INDEX[f"{side}_shoulder"]] = np.multiply([0.32, -1.16, -0.52], mirror)
+        poses[:, INDEX[f"{side}_elbow"]] = np.multiply([0, -1.83, 0], mirror)
+    motion = Motion(poses, np.tile(skeleton.REST_TRANSLATION, (60, 1)))
+
+    def depth(motion):
+        posed = transforms(motion)
+        points = collision.hand_points(posed)
+        ways = [
+            collision.ways_out(collision.volumes()[name], posed, points[:, 1 - side])
+            for side, name in enumerate(collision.PALMS)
+        ]
+        return np.linalg.norm(ways, axis=-1).max()
+
+    assert depth(motion) > 0.015
+    assert depth(finish(motion)) < 0.005
+
+
+# --- ranges and speeds ------------------------------------------------------------------------------------------
+
+
+def test_joints_come_inside_their_ranges_softly():
+    poses = np.zeros((60, 55, 3))
+    poses[:, INDEX["left_elbow"], 1] = 0.8 * np.sin(np.arange(60) / 8)  # bends the wrong way half of the time
+    fixed = finish(Motion(poses, np.tile(skeleton.REST_TRANSLATION, (60, 1)))).poses
+    assert physics.limit_violation_share(poses) > 0
+    assert physics.limit_violation_share(fixed) == 0
+    right_way = poses[:, INDEX["left_elbow"], 1] < -0.7
+    np.testing.assert_allclose(fixed[right_way, INDEX["left_elbow"]], poses[right_way, INDEX["left_elbow"]], atol=2e-3)
+    wrong = np.diff(np.clip(poses[:, INDEX["left_elbow"], 1], None, limits.HIGH[INDEX["left_elbow"], 1]), n=3)
+    assert np.abs(np.diff(fixed[:, INDEX["left_elbow"], 1], n=3)).max() < np.abs(wrong).max()
+
+
+def test_a_finger_that_jumps_is_slowed_without_lag_and_others_stay():
+    jumping, calm = INDEX["left_index1"], INDEX["left_ring1"]
+    poses = np.zeros((60, 55, 3))
+    poses[30:, jumping, 2] = -1.2
+    poses[:, calm, 2] = -0.3 * np.sin(np.arange(60) / 5)
+    fixed = finish(Motion(poses, np.tile(skeleton.REST_TRANSLATION, (60, 1)))).poses
+    assert physics.top_finger_speed(poses, 30) > 30
+    assert physics.top_finger_speed(fixed, 30) <= FINGER_RAD_S
+    assert fixed[29:31, jumping, 2].mean() == pytest.approx(-0.6, abs=1e-3)  # half-way where it was half-way
+    np.testing.assert_allclose(fixed[:, calm], poses[:, calm], atol=1e-6)
+
+
+def test_arms_that_are_right_stay_as_they_are(talk, finished):
+    assert physics.limit_violation_share(talk.poses) == 0
+    np.testing.assert_allclose(finished.poses[:, skeleton.UPPER], talk.poses[:, skeleton.UPPER], atol=1e-6)
+    np.testing.assert_allclose(finished.poses[:, skeleton.HANDS], talk.poses[:, skeleton.HANDS], atol=1e-6)
+
+
+# --- the whole --------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_motion_stays(finished):
+    apart = np.linalg.norm(joints(finish(finished)) - joints(finished), axis=-1)
+    assert apart.mean() < 1e-3
+    assert apart.max() < 5e-3
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 3, 7])
 def test_short_motions(num_frames):
-    assert len(stand(moving(num_frames, np.zeros(3)))) == num_frames
+    motion = talking(num_frames)
+    assert len(finish(motion)) == num_frames
+    if num_frames:
+        assert physics.below_floor_cm(joints(finish(motion))) < 1e-3
 
 
-def test_poses_and_face_stay(rng):
-    motion = Motion(rng.normal(size=(20, 55, 3)) * 0.1, np.zeros((20, 3)), face=rng.uniform(size=(20, 52)))
-    fixed = stand(motion)
-    np.testing.assert_array_equal(fixed.poses, motion.poses)
+@pytest.mark.parametrize("fps", [5.0, 24.0, 60.0, 120.0])
+def test_any_frame_rate(fps):
+    fixed = finish(talking(round(6 * fps), fps=fps))
+    assert physics.below_floor_cm(joints(fixed)) < 1e-3
+    assert physics.slide_cm_s(joints(fixed), fps) < 0.5
+
+
+def test_chunks_leave_no_seam(monkeypatch, talk, finished):
+    for module in ("feet", "hands", "ranges"):
+        monkeypatch.setattr(f"cospeech.finish.{module}._CHUNK", 64)
+    np.testing.assert_allclose(finish(talk).poses, finished.poses, atol=1e-6)
+
+
+def test_face_stays_and_the_input_too():
+    motion = talking(40)
+    poses = motion.poses.copy()
+    fixed = finish(motion)
     np.testing.assert_array_equal(fixed.face, motion.face)
+    np.testing.assert_array_equal(fixed.poses[:, skeleton.JAW], motion.poses[:, skeleton.JAW])
+    np.testing.assert_array_equal(motion.poses, poses)
+
+
+def test_cover_is_never_below_and_smooth_keeps_a_slope(rng):
+    values = np.maximum(rng.normal(size=(200, 2)), 0)
+    assert (cover(values, 3.0) >= values - 1e-12).all()
+    line = np.linspace(0, 5, 50)[:, None]
+    np.testing.assert_allclose(smooth(line, 4.0), line, atol=1e-12)
+
+
+def test_feet_that_slide_together_step_in_turn():
+    poses = np.zeros((120, 55, 3))
+    apart = 0.12 / (1 + np.exp(-(np.arange(120) - 60) / 2))
+    poses[:, INDEX["left_hip"], 2], poses[:, INDEX["right_hip"], 2] = apart, -apart
+    feet = balls(finish(Motion(poses, np.tile(skeleton.REST_TRANSLATION, (120, 1)))))
+    assert np.linalg.norm(feet[-1, 0] - feet[-1, 1]) > np.linalg.norm(feet[0, 0] - feet[0, 1]) + 0.1
+    raised = feet[..., 1] > feet[0, 0, 1] + 0.002
+    assert raised.any(axis=0).all()
+    assert not raised.all(axis=1).any()

@@ -54,14 +54,15 @@ def test_sixteen_bits_at_minus_30_db_keep_pauses_and_melody(voice, features):
 @pytest.mark.parametrize("count", [0, 1, 100, RATE])
 def test_digital_silence_is_quiet_and_finite(count):
     features = speech_features(np.zeros(count, np.float32), 30)
-    np.testing.assert_allclose(features[:, : ENERGY + 1], (-50 + 30) / 15, rtol=1e-5)
+    np.testing.assert_allclose(features[:, MELS], (-40 + 20) / 15, rtol=1e-5)
+    np.testing.assert_allclose(features[:, ENERGY], (-40 + 10) / 12, rtol=1e-5)
     assert not features[:, ONSET:].any()
     assert not energy_envelope(np.zeros(count, np.float32), 30).any()
 
 
 def test_after_the_recording_comes_silence(voice):
     longer = speech_features(voice[: 2 * RATE], 90)
-    np.testing.assert_allclose(longer[63:, ENERGY], (-50 + 30) / 15, rtol=1e-5)
+    np.testing.assert_allclose(longer[63:, ENERGY], (-40 + 10) / 12, rtol=1e-5)
     assert not longer[63:, VOICING].any()
     padded = speech_features(np.pad(voice[: 2 * RATE], (0, RATE)), 90)
     np.testing.assert_array_equal(longer, padded)
@@ -93,13 +94,13 @@ def test_a_syllable_is_heard_at_its_time_however_long_the_recording():
 
 @pytest.mark.parametrize("hz", [70, 100, 150, 220, 300, 380])
 def test_pitch_of_pulse_trains(hz):
-    """Two pulse trains in turn: the difference in octaves comes out, and both are voiced."""
+    """Two pulse trains in turn: the difference in octaves comes out, an octave at most, and both are voiced."""
     reference = 170.0
     pitch = np.repeat([reference, hz, reference], [2 * RATE, RATE, 2 * RATE])
     features = speech_features(buzz(pitch), 150)
     assert features[[*range(5, 55), *range(65, 85), *range(95, 145)], VOICING].min() > 0.9
     np.testing.assert_allclose(features[5:55, PITCH], 0, atol=0.05)
-    np.testing.assert_allclose(features[65:85, PITCH], np.log2(hz / reference) * OCTAVE, atol=0.05)
+    np.testing.assert_allclose(features[65:85, PITCH], np.log2(hz / reference).clip(-1, 1) * OCTAVE, atol=0.05)
 
 
 def test_pitch_follows_a_glide():
@@ -147,7 +148,7 @@ def test_mels_are_those_of_librosa(voice):
     level = energy.mean()
     for _ in range(2):
         level = energy[energy >= level / 10].mean()
-    expected = (10 * np.log10(power / (level / NUM_MELS) + 1e-5) + 30) / 15
+    expected = (10 * np.log10(power / (level / NUM_MELS) + 1e-4) + 20) / 15
     ours = speech_features(voice, len(power), fps)[:, MELS]
     np.testing.assert_allclose(ours, expected, atol=0.02)
 
@@ -162,7 +163,7 @@ def test_the_envelope_is_one_in_speech_and_zero_in_silence(voice):
 def test_envelope_and_energy_tell_the_same(voice, features):
     decibels = 20 * np.log10(energy_envelope(voice, 300).clip(1e-3))
     loud = decibels > -20
-    np.testing.assert_allclose(features[loud, ENERGY], (decibels[loud] + 30) / 15, atol=0.01)
+    np.testing.assert_allclose(features[loud, ENERGY], (decibels[loud] + 10) / 12, atol=0.01)
 
 
 def test_progress_rises_to_one(voice):

@@ -67,6 +67,7 @@ class ModelConfig:
     tokenizers: dict[str, TokenizerConfig]  # one for each of `denoiser.parts`
     fps: float = 30.0
     steps: int = 25  # diffusion steps unless the user says otherwise
+    guidance: float = 1.0  # how much further than with no speech the motion goes with it; 1: just as the network says
     quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need
     architecture: Literal["syntalker"] = "syntalker"
 
@@ -82,6 +83,8 @@ class ModelConfig:
                 raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.frames_per_step} frames a step.")
         if not 0 < self.fps <= MAX_FPS:
             raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
+        if not 0 <= self.guidance <= 10:
+            raise ConfigError(f"`guidance` must be 0 to 10, got {self.guidance}.")
         if not 1 <= self.steps <= self.denoiser.num_timesteps:
             raise ConfigError(f"`steps` must be 1 to {self.denoiser.num_timesteps}, got {self.steps}.")
 

@@ -32,6 +32,8 @@ def generate(
     sampler: Literal["ddim", "ddpm"] = "ddim",
     steps: int | None = None,
     finish: bool = True,
+    face: str | None = None,
+    face_map: Path | None = None,
     camera: Literal["body", "face", "face+body"] | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
@@ -55,7 +57,10 @@ def generate(
         seed: Same seed, same device, same motion; another seed, another motion.
         sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
         steps: Diffusion steps for each window of four seconds. Default: the model's own number.
-        finish: Let the feet stand where they stand; --no-finish leaves the path of the body as the networks give it.
+        finish: Keep feet where they stand, hands out of the body and joints within human ranges; --no-finish gives
+            what the networks say.
+        face: Name of a model, such as starter, whose face is taken where the main model has none.
+        face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
@@ -63,6 +68,7 @@ def generate(
         format: For a folder or list of recordings: the suffix of the files to write.
     """
     from cospeech import batch, files
+    from cospeech.facemap import FaceMap
     from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
@@ -74,6 +80,8 @@ def generate(
         files.writer_for(job.out, **looks)
     only = Speech.load(jobs[0].audio, words=words or ()) if len(jobs) == 1 else None  # and so does a bad recording
     pipeline = load_pipeline(model, device)
+    mapping = FaceMap.load(face_map) if face_map else None
+    of_face = load_pipeline(face, device) if face else None
     prompts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
     failed = 0
     for job in jobs:
@@ -83,6 +91,10 @@ def generate(
                 motion = pipeline.generate(
                     speech, **prompts, seed=seed, steps=steps, sampler=sampler, finish=finish, progress=progress
                 )
+            if of_face and motion.face is None:
+                motion = of_face.add_face(motion, speech, seed=seed)
+            if mapping:
+                motion = mapping.apply(motion)
             with _progress(f"write {job.out.name}") as progress:
                 files.save(motion, job.out, audio=speech, progress=progress, **looks)
         except CospeechError as error:
@@ -106,6 +118,8 @@ def convert(
     audio: Path | None = None,
     fps: float | None = None,
     mirror: bool = False,
+    face: str | None = None,
+    face_map: Path | None = None,
     camera: Literal["body", "face", "face+body"] | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
@@ -120,13 +134,21 @@ def convert(
         audio: Recording that is heard in .mp4 and .html.
         fps: Frames a second of the result. Default: those of the motion.
         mirror: Exchange left and right.
+        face: Name of a model, such as starter, that hears --audio and gives the motion a face if it has none.
+        face_map: An .npz of your own with `arkit_to_flame` (52, 100), `flame_to_arkit` (100, 52) or both: FLAME
+            expressions from the face, or where there is no face a face from the expressions.
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
     """
     from cospeech import files
+    from cospeech.facemap import FaceMap
+    from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
+    if face and not audio:
+        raise ConfigError(f"--face {face}: needs the speech as --audio.")
+    mapping = FaceMap.load(face_map) if face_map else None
     looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
     files.writer_for(out, **looks)
     for source in (motion, audio):
@@ -140,6 +162,10 @@ def convert(
         read = read.resample(fps)
     if mirror:
         read = read.mirror()
+    if face and read.face is None:
+        read = load_pipeline(face).add_face(read, speech)
+    if mapping:
+        read = mapping.apply(read)
     with _progress(f"write {out.name}") as progress:
         files.save(read, out, audio=speech, progress=progress, **looks)
     print(f"wrote {out}")
@@ -193,23 +219,35 @@ def bench(
     audio: Path | None = None,
     device: str = "cpu",
     hour: bool = False,
+    quality: bool = False,
+    data: Path | None = None,
+    out: Path | None = None,
 ) -> None:
-    """Measure a model on this machine: speed, memory, exact length, seams, and whether it follows the speech.
+    """Measure a model on this machine: speed, memory, exact length, seams; with --quality how its motion looks.
 
     Args:
         model: A released name, a checkpoint directory, or a hub id.
         audio: Recording to measure with, repeated as often as needed. Default: the recording in the package.
         device: cpu, cuda, ...
         hour: Also generate motion for an hour of speech and compare its memory with that of a minute. Takes minutes.
+        quality: Instead measure whether the motion follows voices nobody trained on, is not mechanical and looks human,
+            beside planted, random and real motion. Takes minutes and needs espeak-ng.
+        data: For --quality: a folder with speech/librispeech for more human voices than the one in the package.
+        out: For --quality: a .json or .md file for the numbers.
     """
     from cospeech.recipes import bench as recipe
 
     _check_device(device)
-    recipe.run(model, audio, device, hour)
+    if quality:
+        from cospeech.recipes import quality as measures
+
+        measures.run(model, data, out)
+    else:
+        recipe.run(model, audio, device, hour)
 
 
 def train(
-    network: Literal["tokenizer", "diffusion", "starter"],
+    network: Literal["tokenizer", "diffusion", "starter", "starter-open"],
     config: Annotated[Path, arg(metavar="CONFIG")],
     out: Annotated[Path, arg(metavar="RUN")],
     /,
@@ -220,12 +258,12 @@ def train(
     Example: cospeech train starter data runs/starter
 
     Args:
-        network: tokenizer: of one body part. diffusion: the denoiser over trained tokenizers. starter: everything
-            the shipped starter consists of, from raw data to finished checkpoint.
+        network: tokenizer: of one body part. diffusion: the denoiser over trained tokenizers. starter and
+            starter-open: everything that shipped model consists of, from raw data to finished checkpoint.
         config: TOML file with the settings of `TrainTokenizer` or `TrainDiffusion` (see `cospeech.recipes`); for
-            the starter, the folder with the data sets named in its CARD.
+            a starter, the folder with the data sets named in its CARD.
         out: Run directory: gets config, versions, log and weights.
-        accelerator: For the starter: cpu, cuda, or auto.
+        accelerator: For a starter: cpu, cuda, or auto.
     """
     from cospeech.config import load_toml
 
@@ -238,7 +276,7 @@ def train(
     elif network == "diffusion":
         diffusion.train(load_toml(diffusion.TrainDiffusion, config), out)
     else:
-        print(f"wrote {starter.make(starter.MakeStarter(config, out, accelerator=accelerator))}")
+        print(f"wrote {starter.make(starter.MakeStarter(config, out, network, accelerator=accelerator))}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

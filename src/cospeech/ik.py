@@ -30,6 +30,28 @@ def two_bone(
     return root + foot * along + height * aside, root + distance * along
 
 
+def bend(first: np.ndarray, second: np.ndarray, hinge: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """By how much to turn the second bone of a limb about its hinge so that the limb gets so long.
+
+    Needs no pole and keeps the plane of the limb, unlike `two_bone`; to be followed by a turn of the whole limb.
+
+    Args:
+        first, second: (..., 3) the bones, from their beginning to their end.
+        hinge: (..., 3) unit axis about which a positive angle bends the limb.
+        distance: (...) wanted from the beginning of the first to the end of the second bone; out of reach, the
+            nearest possible.
+
+    Returns:
+        (...) radians; of the two solutions the one in which the limb is bent the right way.
+    """
+    along = np.sum(first * hinge, axis=-1) * np.sum(second * hinge, axis=-1)
+    cosine = np.sum(first * second, axis=-1) - along  # first . turned second = along + cosine cos + sine sin
+    sine = np.sum(first * cross(hinge, second), axis=-1)
+    wanted = (distance**2 - np.sum(first**2, axis=-1) - np.sum(second**2, axis=-1)) / 2 - along
+    most = np.maximum(np.hypot(cosine, sine), 1e-12)
+    return np.arctan2(sine, cosine) + np.arccos((wanted / most).clip(-1, 1))
+
+
 def frame(along: np.ndarray, up: np.ndarray) -> np.ndarray:
     """(..., 3, 3) right-handed frame whose columns are `along`, the part of `up` normal to it, and their cross."""
     x = along / np.linalg.norm(along, axis=-1, keepdims=True)

@@ -76,6 +76,13 @@ class Motion:
     def duration_s(self) -> float:
         return len(self) / self.fps
 
+    def with_face(self, face: np.ndarray) -> "Motion":
+        """The motion with ARKit weights (T, 52); the jaw joint opens with jawOpen."""
+        poses = self.poses.copy()
+        poses[:, skeleton.JAW] = 0
+        poses[:, skeleton.JAW, 0] = skeleton.JAW_OPEN_RADIANS * np.asarray(face)[:, skeleton.JAW_OPEN]
+        return replace(self, poses=poses, face=face)
+
     def __getitem__(self, seconds: slice) -> "Motion":
         """`motion[2.0:5.0]` is the motion from second 2 to second 5; both ends are optional."""
         if not isinstance(seconds, slice) or seconds.step is not None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,8 @@ from cospeech import checkpoint as checkpoints
 from cospeech import features, prosody
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
-from cospeech.finish import stand
-from cospeech.models.syntalker import FrameEncoderConfig
+from cospeech.finish import finish as finished
+from cospeech.models.syntalker import Conditions, FrameEncoderConfig
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
@@ -68,7 +69,8 @@ class Pipeline:
             seed: Same seed, same device and versions: same motion.
             steps: Diffusion steps for each window; None takes the model's own number.
             sampler: "ddim" or "ddpm".
-            finish: Let the feet stand where they stand, see `cospeech.finish`; False gives what the networks say.
+            finish: Keep feet on the floor, hands out of the body and joints in their ranges, see `cospeech.finish`;
+                False gives what the networks say.
             progress: Called with the fraction done, 0 to 1.
 
         Raises:
@@ -93,7 +95,7 @@ class Pipeline:
                 progress(0.9 * len(latents) / self.num_windows(num_frames))
         motion = self.decode(torch.cat(latents, dim=1), num_frames)
         if finish:
-            motion = stand(motion)
+            motion = finished(motion)
         if progress:
             progress(1.0)
         return motion.with_metadata(
@@ -105,6 +107,24 @@ class Pipeline:
                 "version": cospeech.__version__,
             }
         )
+
+    def add_face(self, motion: Motion, speech: Speech, seed: int = 0) -> Motion:
+        """A motion without a face, with the face that this model gives the speech; its frame rate does not matter.
+
+        Raises:
+            ConfigError: this model has no face, or the motion and the speech differ by more than a second.
+        """
+        if abs(motion.duration_s - speech.duration_s) > 1:
+            raise ConfigError(
+                f"The motion lasts {motion.duration_s:.2f} s and the speech {speech.duration_s:.2f} s: they do not "
+                "belong together. Cut one of them."
+            )
+        generated = self.generate(speech, seed=seed, finish=False)
+        if generated.face is None:
+            raise ConfigError(f"The model `{self.config.name}` has no face to give.")
+        face = generated.resample(motion.fps).face
+        frames = np.arange(len(motion)).clip(max=len(face) - 1)
+        return motion.with_face(face[frames])
 
     def num_windows(self, num_frames: int) -> int:
         """How many overlapping windows cover the frames."""
@@ -128,16 +148,29 @@ class Pipeline:
         before, first = self.statistics["rest"][None], True
         for start in range(0, heard.shape[1] - config.seed_frames, hop):
             window = heard[:, start : start + config.window_frames]
-            conditions = self.denoiser.condition(window, None, before)
+            conditions = self._conditions(window, before)
             sample = SAMPLERS[sampler](self._denoise(conditions, None if first else before), noise, schedule)
             yield (sample if first else sample[:, config.seed_steps :]) * config.latent_scale
             before, first = sample[:, -config.seed_steps :], False
 
-    def _denoise(self, conditions, before: Tensor | None):
+    def _conditions(self, window: Tensor, before: Tensor) -> Conditions:
+        """Those of the speech, and with guidance those of no speech as a second row (Ho & Salimans 2022)."""
+        if self.config.guidance == 1:
+            return self.denoiser.condition(window, None, before)
+        has_audio = torch.tensor([True, False], device=self.device)
+        return self.denoiser.condition(window.expand(2, -1, -1), None, before.expand(2, -1, -1), has_audio=has_audio)
+
+    def _denoise(self, conditions: Conditions, before: Tensor | None):
         """The network as a function of (x_t, t); latents that are already known are put in place at every step."""
 
+        guidance = self.config.guidance
+
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-            x0 = self.denoiser(x_t, t, conditions)
+            if guidance == 1:
+                x0 = self.denoiser(x_t, t, conditions)
+            else:
+                heard, unheard = self.denoiser(x_t.expand(2, -1, -1), t.expand(2), conditions).split(1)
+                x0 = unheard + guidance * (heard - unheard)
             if before is not None:
                 x0[:, : before.shape[1]] = before
             return x0

@@ -36,11 +36,12 @@ _BLOCK_FRAMES = 512
 
 _QUIETEST_LEVEL = 1e-9  # mean power, -90 dB full scale: below the rounding of 16 bits nobody speaks
 _GATE_DB = -10.0  # of the mean power: quieter frames are pauses
-_FLOOR_DB = -50.0  # of the level of the voice, for the spectrum as for the energy
-_DB_CENTRE, _DB_SCALE = -30.0, 15.0
+_FLOOR_DB = -40.0  # of the level of the voice: above the rounding to 16 bits of a recording made 30 dB too quiet
+_MEL_CENTRE_DB, _MEL_SCALE_DB = -20.0, 15.0
+_ENERGY_CENTRE_DB, _ENERGY_SCALE_DB = -10.0, 12.0
 _ONSET_SCALE_DB = 6.0
 
-_LOWEST_PITCH_HZ, _HIGHEST_PITCH_HZ = 60.0, 400.0
+_LOWEST_PITCH_HZ, _HIGHEST_PITCH_HZ = 60.0, 500.0
 _PITCHES_PER_OCTAVE = 24
 _PITCH_BAND_HZ = (50.0, 900.0)  # first harmonics; above, the autocorrelation follows formants
 _OCTAVE_COST = 0.02  # of the strength per octave: of two equal peaks the shorter period is the true one, as in [1]
@@ -49,7 +50,7 @@ _GLIDE_OCTAVES = 0.08  # spread of the change of pitch in 1/30 s
 _JUMP = 1e-4  # chance of any other change: a new phrase
 _QUIET_DB = -30.0  # of the level of the voice: a frame this quiet is heard half as strong
 _VOICED_STRENGTH = (0.45, 0.75)  # from unvoiced to voiced
-_PITCH_SCALE = 0.5  # octaves
+_PITCH_SCALE, _PITCH_RANGE = 0.5, 1.0  # octaves
 
 
 def speech_features(
@@ -85,13 +86,14 @@ def speech_features(
     # A band holds a small part of the power: its share is measured against the mean band, not the whole.
     mel_db = _decibels(mels, level / NUM_MELS)
     energy_db = _decibels(energy, level)
-    features[:, MELS] = (mel_db - _DB_CENTRE) / _DB_SCALE
-    features[:, ENERGY] = (energy_db - _DB_CENTRE) / _DB_SCALE
+    features[:, MELS] = (mel_db - _MEL_CENTRE_DB) / _MEL_SCALE_DB
+    features[:, ENERGY] = (energy_db - _ENERGY_CENTRE_DB) / _ENERGY_SCALE_DB
     features[1:, ONSET] = np.diff(mel_db, axis=0).clip(min=0).mean(axis=1) / _ONSET_SCALE_DB
     strengths *= (energy / (energy + level * np.float32(10 ** (_QUIET_DB / 10))))[:, None]
     octaves, strength = _track_pitch(strengths, fps)
     voicing = _ramp(strength, *_VOICED_STRENGTH)
-    features[:, PITCH] = voicing * (octaves - _weighted_median(octaves, voicing)) / _PITCH_SCALE
+    melody = (octaves - _weighted_median(octaves, voicing)).clip(-_PITCH_RANGE, _PITCH_RANGE)
+    features[:, PITCH] = voicing * melody / _PITCH_SCALE
     features[:, VOICING] = voicing
     if progress:
         progress(1.0)
@@ -106,6 +108,17 @@ def energy_envelope(samples: np.ndarray, num_frames: int, fps: float = 30.0) -> 
     """
     energy = np.concatenate([power @ _mel_filters().sum(axis=0) for power in _spectra(samples, num_frames, fps)])
     return np.sqrt(energy / _voice_level(energy))
+
+
+def band_decibels(features: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+    """(T,) how loud the bands between two frequencies are together, in decibels of the voice's level; -40 in silence.
+
+    Args:
+        features: (T, 68) `speech_features`.
+    """
+    centres = _mel_edges_hz()[1:-1]
+    bands = features[:, MELS][:, (low_hz <= centres) & (centres <= high_hz)] * _MEL_SCALE_DB + _MEL_CENTRE_DB
+    return 10 * np.log10((10 ** (bands / 10)).sum(axis=1) / NUM_MELS)
 
 
 def _spectra(samples: np.ndarray, num_frames: int, fps: float) -> Iterator[np.ndarray]:
@@ -124,11 +137,16 @@ def _spectra(samples: np.ndarray, num_frames: int, fps: float) -> Iterator[np.nd
         yield spectrum.real**2 + spectrum.imag**2
 
 
+def _mel_edges_hz() -> np.ndarray:
+    """(M + 2,) evenly spaced in mel, 2595 log10(1 + Hz / 700): band m rises from edge m to m + 1 and ends at m + 2."""
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (_LOWEST_HZ, _HIGHEST_HZ))
+    return 700 * (10 ** (np.linspace(low, high, NUM_MELS + 2) / 2595) - 1)
+
+
 @lru_cache(maxsize=1)
 def _mel_filters() -> np.ndarray:
-    """(M, K) triangles of height 1, evenly spaced in mel: 2595 log10(1 + Hz / 700)."""
-    low, high = (2595 * np.log10(1 + hz / 700) for hz in (_LOWEST_HZ, _HIGHEST_HZ))
-    edges = 700 * (10 ** (np.linspace(low, high, NUM_MELS + 2) / 2595) - 1)
+    """(M, K) triangles of height 1."""
+    edges = _mel_edges_hz()
     bins = np.linspace(0, SAMPLE_RATE / 2, _NUM_BINS)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
@@ -144,7 +162,7 @@ def _voice_level(energy: np.ndarray) -> np.ndarray:
 
 
 def _decibels(power: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Decibels above the level, with a floor that is added: 0 at the level, -50 in silence."""
+    """Decibels above the level, with a floor that is added: 0 at the level, -40 in silence."""
     return 10 * np.log10(power / level + np.float32(10 ** (_FLOOR_DB / 10)))
 
 

@@ -36,6 +36,16 @@ def read_words(path: Path) -> tuple[Word, ...]:
 
     They are taken from the interval tier named "words" ("speaker - words" counts), else from the first.
     """
+    tiers = read_tiers(path)
+    name = next((name for name in tiers if name.lower().split(" - ")[-1] == "words"), next(iter(tiers)))
+    words = tuple(word for word in tiers[name] if word.text)
+    if sum(" " in word.text for word in words) > len(words) / 2:
+        raise DataError(f'{path}: no TextGrid with words: its tier "{name}" holds sentences: align them first.')
+    return words
+
+
+def read_tiers(path: Path) -> dict[str, list[Word]]:
+    """All interval tiers of a TextGrid by name, at least one, pauses included. Formats as in `read_words`."""
     path = Path(path)
     try:
         raw = path.read_bytes()
@@ -48,11 +58,7 @@ def read_words(path: Path) -> tuple[Word, ...]:
         tiers = _interval_tiers(text)
         if not tiers:
             raise DataError("it has no interval tier")
-        name = next((name for name in tiers if name.lower().split(" - ")[-1] == "words"), next(iter(tiers)))
-        words = tuple(word for word in tiers[name] if word.text)
-        if sum(" " in word.text for word in words) > len(words) / 2:
-            raise DataError(f'its tier "{name}" holds sentences: align them first')
-        return words
+        return tiers
     except (DataError, ValueError, StopIteration) as error:
         reason = str(error).rstrip(".") or "it ends in the middle"
         raise DataError(f"{path}: not a Praat TextGrid with words: {reason}.") from None

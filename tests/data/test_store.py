@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cospeech import rotation
-from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
+from cospeech.data.store import ClipInfo, Store, StoredClip, mirrored_caption, write_store
 from cospeech.errors import DataError
 
 
@@ -55,3 +55,17 @@ def test_errors_name_the_file(tmp_path):
         Store(tmp_path / "text.npz")
     with pytest.raises(DataError, match="no clips"):
         write_store(tmp_path / "empty.npz", [])
+
+
+@pytest.mark.parametrize(
+    ("caption", "mirrored"),
+    [
+        ("raises the right hand", "raises the left hand"),
+        ("Left, then right.", "right, then left."),
+        ("steps leftwards", "steps rightwards"),
+        ("turns clockwise", "turns counterclockwise"),
+        ("is brightly dressed and leftover", "is brightly dressed and leftover"),
+    ],
+)
+def test_captions_change_sides(caption, mirrored):
+    assert mirrored_caption(caption) == mirrored

@@ -44,14 +44,15 @@ def clips(folder: str | Path) -> Iterator[Clip]:
         if not path.is_file():
             yield Clip(f"beat2/{take}", "train", None, speech, (), LICENCE, frozenset({"speech"}))
             continue
-        motion = _with_jaw(npz.read(path))
+        motion = with_jaw(npz.read(path))
         parts = REAL_MINUTE_SPLITS if take == REAL_MINUTE else (("train", 0.0, motion.duration_s),)
         for split, start_s, end_s in parts:
             heard = speech.cut(start_s, end_s)
             yield Clip(f"beat2/{take}/{split}", split, motion[start_s:end_s], heard, (), LICENCE, HAS)
 
 
-def _with_jaw(motion: Motion) -> Motion:
+def with_jaw(motion: Motion) -> Motion:
+    """The motion with a face that has jawOpen alone, read off the jaw joint (`skeleton.JAW_OPEN_RADIANS`)."""
     face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32)
     opening = motion.poses[:, skeleton.JAW, 0] / skeleton.JAW_OPEN_RADIANS
     face[:, skeleton.JAW_OPEN] = np.clip(opening, 0, 1)

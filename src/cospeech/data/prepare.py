@@ -1,81 +1,131 @@
 """Raw corpora -> the clips of a store."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cospeech import prosody, skeleton
 from cospeech.body import mannequin
-from cospeech.data import bandai_namco, beat2, cmu, synthetic, voices
+from cospeech.data import actions, bandai_namco, beat2, cmu, faces, mouth, recordings, synthetic, voices
 from cospeech.data.clips import Clip
+from cospeech.data.recordings import Recording
 from cospeech.data.store import ClipInfo, StoredClip
 from cospeech.motion import Motion
 from cospeech.speech import Speech
 
-PLANTINGS = 4  # of different personas on every real recording
-MONOLOGUES = 110  # spoken by espeak-ng, about 25 s each
-PLANTED_LICENCE = "CC BY-NC 4.0"  # of the idle motion under the planted gestures
+PLANTED_S = 600  # seconds of planted motion on every set of human recordings, in different voices and personas
+MONOLOGUES = 260  # spoken by espeak-ng, about 25 s each
+ACTED = 24  # monologues over which people do what a caption says
+PLANTED_LICENCE = "made by this project"
+STANDING_LICENCE = bandai_namco.LICENCE  # of planted gestures over the legs of real people
 
 
 def starter(data: Path) -> Iterator[StoredClip]:
-    """Clips for the starter, 30 fps, with speech features and planted faces.
+    """Everything the starter learns from, 30 fps, with speech features and planted faces.
 
     Args:
         data: Folder with the sets `bandai_namco`, `beat2_scott`, `cmu` and `speech`.
     """
-    joints = mannequin().joints
-    real = list(bandai_namco.clips(data / "bandai_namco", joints))
+    real = list(bandai_namco.clips(data / "bandai_namco", mannequin().joints))
     idle = [clip.motion for clip in real if clip.motion and _is_standing(clip)]
     for clip in real:
         yield stored(clip, "bandai_namco")
-    for clip in cmu.clips(data / "cmu", joints):
+    spoken = []
+    for clip in beat2.clips(data / "beat2_scott"):
+        recording = _with_phones(clip, data / "beat2_scott" / "textgrid")
+        if clip.motion is not None:
+            yield stored(clip, "beat2", recording.phones)
+        if clip.split == "train":
+            spoken.append(recording)
+    yield from _captured(data)
+    yield from _planted_on(spoken, PLANTED_S, idle)
+    yield from _planted(data, idle)
+
+
+def starter_open(data: Path) -> Iterator[StoredClip]:
+    """What the starter for any use learns from: nothing of BEAT2 or Bandai Namco, no caption of KIT-ML.
+
+    Args:
+        data: Folder with the sets `cmu` and `speech`.
+    """
+    yield from _captured(data)
+    yield from _planted(data, ())
+
+
+def _captured(data: Path) -> Iterator[StoredClip]:
+    for clip in cmu.clips(data / "cmu", mannequin().joints):
         if "scenery" not in clip.tags:
             yield stored(clip, "cmu")
+
+
+def _planted(data: Path, idle: Sequence[Motion]) -> Iterator[StoredClip]:
+    """Planted motion on silence, on permissive recordings and on what espeak-ng says."""
     silence = Speech(np.zeros(20 * prosody.SAMPLE_RATE, np.float32), prosody.SAMPLE_RATE)
     yield planted("synthetic/silence", "val", silence, idle, seed=0)
-    recordings = []
-    for clip in beat2.clips(data / "beat2_scott"):
-        if clip.motion is not None:
-            yield stored(clip, "beat2")
-        if clip.split == "train":
-            recordings.append((clip.id, clip.speech))
-    for path in [
-        *sorted((data / "speech" / "mfa").glob("*.wav")),
-        *sorted((data / "speech" / "cmu_arctic").glob("*.wav")),
-    ]:
-        recordings.append((path.stem, Speech.load(path)))
-    number = 0
-    for name, speech in recordings:
-        for _ in range(PLANTINGS):
-            number += 1
-            yield planted(f"synthetic/{name}/{number}", "train", speech, idle, number)
-    for voice, speech in voices.monologues(MONOLOGUES, seed=0):
-        number += 1
-        split = "val" if voice.endswith(voices.HELD_OUT) else "train"
-        yield planted(f"synthetic/{voice}/{number}", split, speech, idle, number)
+    folders = (data / "speech" / "mfa", data / "speech" / "cmu_arctic")
+    paths = [path for folder in folders for path in sorted((*folder.glob("*.wav"), *folder.glob("*.flac")))]
+    yield from _planted_on([Recording.load(path) for path in paths], PLANTED_S, idle)
+    for number, (voice, speech, phones) in enumerate(voices.monologues(MONOLOGUES, seed=0)):
+        split = "val" if voices.is_held_out(voice) else "train"
+        yield planted(f"synthetic/{voice}/{number}", split, speech, idle, number, phones)
+    yield from actions.clips(_talking(idle), seed=0)
 
 
-def planted(name: str, split: str, speech: Speech, idle: list[Motion], seed: int) -> StoredClip:
-    motion = synthetic.plant(speech, idle, seed).motion
+def _talking(idle: Sequence[Motion]) -> Iterator[StoredClip]:
+    for number, (voice, speech, phones) in enumerate(voices.monologues(ACTED, seed=2)):
+        split = "val" if voices.is_held_out(voice) else "train"
+        yield planted(f"{voice}/{number}", split, speech, idle, 10_000 + number, phones)
+
+
+def _with_phones(clip: Clip, folder: Path) -> Recording:
+    """The speech of a BEAT2 clip that begins with its take; phones are not known of every take, nor of later parts."""
+    assert clip.speech is not None, clip.id
+    grid = folder / f"{clip.id.split('/')[1]}.TextGrid"
+    phones = mouth.read_phones(grid) if clip.split == "train" and grid.is_file() else ()
+    heard = tuple(phone for phone in phones if phone.end_s <= clip.speech.duration_s)
+    return Recording(clip.id, clip.speech, heard)
+
+
+def _planted_on(spoken: Sequence[Recording], seconds: float, idle: Sequence[Motion]) -> Iterator[StoredClip]:
+    """The recordings in turn, each time in another voice and rhythm, until there is enough."""
+    made_s, number = 0.0, 0
+    while made_s < seconds:
+        recording = spoken[number % len(spoken)]
+        seed = zlib.crc32(f"{recording.name}/{number}".encode())
+        if number >= len(spoken):
+            recording = recordings.vary(recording, np.random.default_rng(seed))
+        yield planted(f"synthetic/{recording.name}/{number}", "train", recording.speech, idle, seed, recording.phones)
+        made_s, number = made_s + recording.speech.duration_s, number + 1
+
+
+def planted(
+    name: str,
+    split: str,
+    speech: Speech,
+    idle: Sequence[Motion],
+    seed: int,
+    phones: Sequence[voices.Phone] = (),
+) -> StoredClip:
+    motion = synthetic.plant(speech, idle, seed, phones).motion
     has = ("upper", "hands", "lower", "face", "speech")
-    return _stored(ClipInfo(name, split, "synthetic", PLANTED_LICENCE, len(motion), has), motion, speech)
+    licence = STANDING_LICENCE if idle else PLANTED_LICENCE
+    return _stored(ClipInfo(name, split, "synthetic", licence, len(motion), has), motion, speech)
 
 
-def stored(clip: Clip, source: str) -> StoredClip:
+def stored(clip: Clip, source: str, phones: Sequence[voices.Phone] = ()) -> StoredClip:
     """A clip with real motion; with speech, the face is planted around the real jaw."""
     motion, has = clip.motion, set(clip.has)
     assert motion is not None, clip.id
     if clip.speech is not None:
         rng = np.random.default_rng(zlib.crc32(clip.id.encode()))
         samples = clip.speech.resample(prosody.SAMPLE_RATE).samples
-        energy = prosody.energy_envelope(samples, len(motion), motion.fps)
-        face = synthetic.plant_face(energy, (), rng)
-        face[:, skeleton.JAW_OPEN] = motion.face[:, skeleton.JAW_OPEN]
+        face = faces.plant(samples, len(motion), motion.fps, (), rng, phones)
+        face = faces.with_jaw(face, motion.face[:, skeleton.JAW_OPEN])
         motion = Motion(motion.poses, motion.translation, motion.fps, face=face)
         has.add("face")
-    captions = tuple(caption.text for caption in clip.captions)
+    captions = tuple(caption.text for caption in clip.captions if caption.source != "kit-ml")
     info = ClipInfo(clip.id, clip.split, source, clip.licence, len(motion), tuple(sorted(has)), captions)
     return _stored(info, motion, clip.speech)
 

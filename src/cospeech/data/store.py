@@ -6,6 +6,7 @@ differenced over time so that they compress, and a JSON index. It is small enoug
 """
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,10 @@ SPLITS = ("train", "val", "test")
 _STEP = {"poses": np.pi / 32767, "translation": 1e-4, "face": 1 / 255, "speech": 1 / 32}
 _WIDTH = {"poses": 165, "translation": 3, "face": len(skeleton.ARKIT), "speech": NUM_FEATURES}
 _DTYPE = {"poses": np.int16, "translation": np.int32, "face": np.uint8, "speech": np.int8}
+
+
+_OTHER_SIDE = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
+_SIDE_WORDS = re.compile(r"\b(?:left|right|clockwise|counterclockwise)(?=\b|wards?\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,15 @@ class StoredClip:
     speech: np.ndarray  # (T, 68) `prosody.speech_features`
 
     def mirrored(self) -> "StoredClip":
-        """The same clip with left and right exchanged; speech has no sides."""
+        """The same clip with left and right exchanged, in its captions too; speech has no sides."""
         motion = Motion(self.poses, self.translation, face=self.face).mirror()
-        return replace(self, poses=motion.poses, translation=motion.translation, face=motion.face)
+        info = replace(self.info, captions=tuple(mirrored_caption(text) for text in self.info.captions))
+        return replace(self, info=info, poses=motion.poses, translation=motion.translation, face=motion.face)
+
+
+def mirrored_caption(text: str) -> str:
+    """A caption of the mirrored motion: "raises the left hand" for "raises the right hand"."""
+    return _SIDE_WORDS.sub(lambda found: _OTHER_SIDE[found[0].lower()], text)
 
 
 class Store:

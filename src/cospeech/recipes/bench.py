@@ -26,9 +26,10 @@ from rich.table import Table
 from cospeech import prosody, skeleton
 from cospeech.body import joint_positions, joint_transforms, mannequin
 from cospeech.files import load_motion, save
-from cospeech.finish import stand
+from cospeech.finish import finish
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.recipes import quality
 from cospeech.speech import Speech
 
 REAL_MINUTE = files("cospeech.recipes") / "real_minute.json"
@@ -113,7 +114,7 @@ def stage_seconds(pipeline: Pipeline, speech: Speech) -> dict[str, float]:
         marks.append(time.perf_counter())
         motion = pipeline.decode(latents, num_frames)
         marks.append(time.perf_counter())
-        stand(motion)
+        finish(motion)
         marks.append(time.perf_counter())
     return dict(zip(("speech features", "sampling", "decoding", "finish"), np.diff(marks).tolist(), strict=True))
 
@@ -234,13 +235,14 @@ def remake_real_minute(folder: Path) -> None:
     """Measure the real take and write `real_minute.json`.
 
     Args:
-        folder: The BEAT2 sample, with `smplxflame_30/2_scott_0_1_1.npz`.
+        folder: The BEAT2 sample, with `smplxflame_30` and `wave16k`.
     """
     motion = load_motion(folder / "smplxflame_30" / "2_scott_0_1_1.npz")
     measured = {
         "take": "2_scott_0_1_1",
         "joint_step_q999_m": round(float(np.quantile(joint_steps(motion), 0.999)), 4),
         "slide_cm_s": round(slide_cm_s(motion), 2),
+        "quality": quality.real_minute(folder),
     }
     Path(str(REAL_MINUTE)).write_text(json.dumps(measured, indent=2) + "\n")
     print(f"wrote {REAL_MINUTE}")

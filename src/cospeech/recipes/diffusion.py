@@ -35,6 +35,7 @@ class TrainDiffusion:
     sources: dict[str, float]  # share of the windows from each source
     model: DenoiserConfig
     training: Training
+    audio_dropout: float = 0.1  # share of the windows whose speech is not heard, for guidance (Ho & Salimans 2022)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,9 @@ def train(config: TrainDiffusion, directory: Path) -> None:
         speech = speech.unflatten(-1, (model.frames_per_step, -1)).flatten(1, 2)  # (B, T, F)
         noise = torch.randn_like(x0)
         t = torch.randint(model.num_timesteps, (len(x0),), device=run.device)
-        predicted = run.model(add_noise(x0, t, noise, schedule) * known, t, speech, x0[:, : model.seed_steps])
+        has_audio = torch.rand(len(x0), device=run.device) >= config.audio_dropout
+        seed = x0[:, : model.seed_steps]
+        predicted = run.model(add_noise(x0, t, noise, schedule) * known, t, speech, seed, has_audio)
         run.update(x0_loss(predicted.float(), x0, known))
 
     if run.fabric.is_global_zero:
@@ -97,10 +100,7 @@ class _TrainingStep(nn.Module):
         super().__init__()
         self.denoiser = denoiser
 
-    def forward(self, x_t: Tensor, t: Tensor, speech: Tensor, seed: Tensor) -> Tensor:
-        # Said for every clip, so that the token for clips without speech has a gradient, if a zero one: data-parallel
-        # wrappers wait for the gradient of every parameter.
-        has_audio = torch.ones(len(speech), dtype=torch.bool, device=speech.device)
+    def forward(self, x_t: Tensor, t: Tensor, speech: Tensor, seed: Tensor, has_audio: Tensor) -> Tensor:
         return self.denoiser(x_t, t, self.denoiser.condition(speech, None, seed, has_audio=has_audio))
 
 

@@ -1,6 +1,7 @@
-"""Make the shipped starter from raw data to finished checkpoint: prepare, train five networks, export.
+"""Make a shipped starter from raw data to finished checkpoint: prepare, train five networks, export.
 
     cospeech train starter DATA runs/starter
+    cospeech train starter-open DATA runs/starter-open
 
 A stage that is finished is not run again, a training that was interrupted goes on; export and its measures always run.
 """
@@ -8,6 +9,7 @@ A stage that is finished is not run again, a training that was interrupted goes 
 import json
 import os
 from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -15,6 +17,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from string import Template
 from threading import Thread
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -34,28 +37,60 @@ from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
 
 PARTS = ("upper", "hands", "lower_trans", "face")
-LICENCE = "CC BY-NC 4.0"  # the strictest of its training data
 REST = "synthetic/silence"  # the clip whose first latents start every generated motion
 
-# Share of the training windows that each source gets. Tokenizers learn from everything that has their part,
-# the diffusion from what has speech.
-SHARES = {
-    "upper": {"synthetic": 0.6, "beat2": 0.15, "bandai_namco": 0.2, "cmu": 0.05},
-    "hands": {"synthetic": 0.75, "beat2": 0.25},
-    "lower_trans": {"synthetic": 0.5, "beat2": 0.15, "bandai_namco": 0.25, "cmu": 0.1},
-    "face": {"synthetic": 0.9, "beat2": 0.1},
-    "diffusion": {"synthetic": 0.85, "beat2": 0.15},
+
+@dataclass(frozen=True)
+class Starter:
+    """What one starter learns from.
+
+    Args:
+        licence: The strictest of its training data.
+        shares: Share of the training windows that each source gets, for each network. Tokenizers learn from
+            everything that has their part, the diffusion from what has speech.
+        data: The part of its CARD.md on licence and data, beside this file.
+    """
+
+    licence: str
+    shares: Mapping[str, Mapping[str, float]]
+    data: str
+
+
+STARTERS = {
+    "starter": Starter(
+        licence="CC BY-NC 4.0",
+        shares={
+            "upper": {"synthetic": 0.6, "actions": 0.1, "beat2": 0.12, "bandai_namco": 0.13, "cmu": 0.05},
+            "hands": {"synthetic": 0.7, "actions": 0.1, "beat2": 0.2},
+            "lower_trans": {"synthetic": 0.5, "actions": 0.1, "beat2": 0.1, "bandai_namco": 0.2, "cmu": 0.1},
+            "face": {"synthetic": 0.95, "beat2": 0.05},
+            "diffusion": {"synthetic": 0.9, "beat2": 0.1},
+        },
+        data="starter_data.md",
+    ),
+    "starter-open": Starter(
+        licence="CC0 1.0",
+        shares={
+            "upper": {"synthetic": 0.8, "actions": 0.1, "cmu": 0.1},
+            "hands": {"synthetic": 0.85, "actions": 0.15},
+            "lower_trans": {"synthetic": 0.75, "actions": 0.1, "cmu": 0.15},
+            "face": {"synthetic": 1.0},
+            "diffusion": {"synthetic": 1.0},
+        },
+        data="starter_open_data.md",
+    ),
 }
+GUIDANCE = 1.5
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
-QUANTIZER = QuantizerConfig(code_dim=64, num_codes=256, num_stages=6, temperature=0.0)
+QUANTIZER = QuantizerConfig(code_dim=32, num_codes=256, num_stages=6, temperature=0.0)
 DENOISER = DenoiserConfig(
     parts=PARTS,
     audio=FrameEncoderConfig(width=128),
-    code_dim=64,
+    code_dim=32,
     latent_scale=1.0,
     speech_width=128,
     width=256,
-    depth=5,
+    depth=6,
     heads=4,
     mlp_width=512,
 )
@@ -65,9 +100,10 @@ DENOISER = DenoiserConfig(
 class MakeStarter:
     data: Path  # folder with bandai_namco, beat2_scott, cmu, speech
     out: Path  # run directory
-    tokenizer_steps: int = 8_000
+    name: Literal["starter", "starter-open"] = "starter"
+    tokenizer_steps: int = 6_000
     tokenizer_batch: int = 32
-    diffusion_steps: int = 7_500
+    diffusion_steps: int = 9_000
     diffusion_batch: int = 64
     accelerator: str = "auto"
     together: int = 2  # tokenizers trained at a time, each in a process with one thread
@@ -79,7 +115,8 @@ def make(config: MakeStarter) -> Path:
     if not store.is_file():
         from cospeech.data import prepare  # needs more packages than training does
 
-        infos = write_store(store, prepare.starter(config.data))
+        corpus = {"starter": prepare.starter, "starter-open": prepare.starter_open}[config.name]
+        infos = write_store(store, corpus(config.data))
         print(f"{store}: {len(infos)} clips, {store.stat().st_size / 1e6:.1f} MB")
     configs = {part: tokenizer_config(config, store, part) for part in PARTS}
     runs = {part: config.out / part for part in PARTS}
@@ -88,12 +125,12 @@ def make(config: MakeStarter) -> Path:
         list(pool.map(_train_tokenizer, [configs[part] for part in left], [runs[part] for part in left]))
     run = config.out / "diffusion"
     training = Training(config.diffusion_steps, config.diffusion_batch, lr=4e-4, accelerator=config.accelerator)
-    whole = TrainDiffusion(store, runs, SHARES["diffusion"], DENOISER, training)
+    whole = TrainDiffusion(store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training)
     if left and run.is_dir():
         raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
     if not is_finished(run, whole, "denoiser.safetensors"):
         diffusion.train(whole, run)
-    return export(config.out)
+    return export(config.name, config.out)
 
 
 def _train_tokenizer(config: TrainTokenizer, directory: Path) -> None:
@@ -107,19 +144,19 @@ def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokeni
     channels = features.layout(part).channels
     model = TokenizerConfig(channels, WIDTHS[part], depth=2, dropout=0.0, quantizer=QUANTIZER)
     training = Training(config.tokenizer_steps, config.tokenizer_batch, lr=1e-3, accelerator=config.accelerator)
-    return TrainTokenizer(
-        store, part, SHARES[part], model, training, beta=0.1, velocity_weight=2.0, acceleration_weight=2.0
-    )
+    shares = dict(STARTERS[config.name].shares[part])
+    return TrainTokenizer(store, part, shares, model, training, beta=0.1, velocity_weight=2.0, acceleration_weight=2.0)
 
 
-def export(out: Path) -> Path:
+def export(name: str, out: Path) -> Path:
     """Put the trained networks together as one checkpoint directory."""
     tokenizers = {part: TrainedTokenizer.load(out / part) for part in PARTS}
     config = ModelConfig(
-        name="starter",
-        licence=LICENCE,
+        name=name,
+        licence=STARTERS[name].licence,
         denoiser=DENOISER,
         tokenizers={part: trained.model.config for part, trained in tokenizers.items()},
+        guidance=GUIDANCE,
     )
     networks = Networks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))
@@ -128,19 +165,23 @@ def export(out: Path) -> Path:
     statistics: dict[str, torch.Tensor] = {}
     for part, trained in tokenizers.items():
         statistics |= {f"{part}.mean": trained.mean, f"{part}.std": trained.std}
-    rest = next(clip for clip in Store(out / "store.npz").clips("val") if clip.info.id == REST)
-    latents = torch.from_numpy(next(diffusion.encode_clip(rest, tokenizers, DENOISER))["latents"])  # (S, C)
-    moments = latents.unfold(0, DENOISER.seed_steps, 1).mT  # (S - P + 1, P, C)
-    usual = (moments - latents.mean(dim=0)).square().mean(dim=(1, 2)).argmin()  # upright, looking ahead
-    statistics["rest"] = moments[usual]
+    statistics["rest"] = rest_latents(Store(out / "store.npz"), tokenizers, DENOISER)
     directory = out / "checkpoint"
     unmeasured = Checkpoint(config, networks, statistics)
     checkpoints.save(unmeasured, directory)
-    checkpoints.save(replace(unmeasured, card=card(out, directory)), directory)
+    checkpoints.save(replace(unmeasured, card=card(name, out, directory)), directory)
     return directory
 
 
-def card(out: Path, directory: Path) -> str:
+def rest_latents(store: Store, tokenizers: dict[str, TrainedTokenizer], model: DenoiserConfig) -> torch.Tensor:
+    """(P, C) latents of somebody who is silent: the most usual moment, upright and looking ahead."""
+    rest = next(clip for clip in store.clips("val") if clip.info.id == REST)
+    latents = torch.from_numpy(next(diffusion.encode_clip(rest, tokenizers, model))["latents"])  # (S, C)
+    moments = latents.unfold(0, model.seed_steps, 1).mT  # (S - P + 1, P, C)
+    return moments[(moments - latents.mean(dim=0)).square().mean(dim=(1, 2)).argmin()]
+
+
+def card(name: str, out: Path, directory: Path) -> str:
     """The text of CARD.md: what went in, and what `cospeech bench` measures of the exported checkpoint."""
     try:
         from cospeech.recipes import bench
@@ -157,10 +198,13 @@ def card(out: Path, directory: Path) -> str:
     tokenizer_training = load_json(TrainTokenizer, out / PARTS[0] / "config.json").training
     versions = json.loads((out / "diffusion" / "versions.json").read_text())
     checkpoint = checkpoints.load(directory)
-    text = Template((files("cospeech.recipes") / "starter_card.md").read_text(encoding="utf-8"))
+    folder = files("cospeech.recipes")
+    text = Template((folder / "starter_card.md").read_text(encoding="utf-8"))
     return text.substitute(
+        name=name,
+        data=(folder / STARTERS[name].data).read_text(encoding="utf-8").strip(),
         parameters=f"{sum(p.numel() for p in checkpoint.networks.parameters()) / 1e6:.1f} million",
-        hours="".join(f"- {source}: {total:.1f} minutes\n" for source, total in minutes.items()),
+        minutes="".join(f"- {source}: {total:.1f}\n" for source, total in minutes.items()),
         tokenizer_steps=tokenizer_training.steps,
         diffusion_steps=training.steps,
         machine=f"Trained on {versions['device']}.",

@@ -1,0 +1,40 @@
+"""Smoothing over time, of any columns."""
+
+import numpy as np
+
+
+def smooth(values: np.ndarray, deviation: float) -> np.ndarray:
+    """Gaussian smoothing of (T, ...) over time, edges mirrored in value as well as in time, so that slopes are kept.
+
+    Args:
+        deviation: Standard deviation in frames.
+    """
+    reach = reach_of(deviation, len(values))
+    if reach < 1:
+        return values
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    kernel /= kernel.sum()
+    columns = values.reshape(len(values), -1)
+    padded = np.pad(columns, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1).reshape(values.shape)
+
+
+def cover(values: np.ndarray, deviation: float) -> np.ndarray:
+    """A smooth curve that is nowhere below (T, ...), which is nowhere below 0: the highest in reach, then `smooth`."""
+    reach = reach_of(deviation, len(values))
+    if reach < 1:
+        return values
+    padded = np.pad(values, [(2 * reach, 2 * reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0).max(axis=-1)
+    return smooth(highest, deviation)[reach:-reach]
+
+
+def reach_of(deviation: float, num_frames: int) -> int:
+    """Frames to each side that `smooth` looks at."""
+    return min(int(np.ceil(3 * deviation)), num_frames - 1)
+
+
+def ease(share: np.ndarray) -> np.ndarray:
+    """From 0 at 0 to 1 at 1 without a corner, constant outside."""
+    share = np.clip(share, 0, 1)
+    return share * share * (3 - 2 * share)

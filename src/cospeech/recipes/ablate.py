@@ -1,0 +1,168 @@
+"""What matters to a starter: denoisers of the upper body alone, trained briefly with one thing changed at a time.
+
+    python -m cospeech.recipes.ablate --run runs/starter --data DATA --out ablation.md
+
+`--run` is the finished run of a starter (`cospeech train starter`), whose store and tokenizer are used. Every variant
+follows held-out human voices; the table tells how well, as `cospeech bench --quality` would. Variants that are trained
+already are not trained again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+from rich.progress import track
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cospeech import prosody
+from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.config import load_json
+from cospeech.data.store import Store, StoredClip, write_store
+from cospeech.formats.output import replacing
+from cospeech.models.syntalker import DenoiserConfig
+from cospeech.pipeline import Pipeline
+from cospeech.recipes import diffusion, quality, starter, tokenizer
+from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
+from cospeech.recipes.loop import Training, is_finished
+from cospeech.recipes.tokenizer import TrainTokenizer
+
+PART = "upper"
+MEASURES = (
+    *("wrists follow the energy", "stroke to stress, of shuffled", "strokes a minute", "wrist speed, m/s"),
+    *("wrist speed, 95th percentile, m/s", "rest inside speech", "wrist jerk, m/s^3"),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    synthetic: float = 1.0  # share of the planted clips that are used
+    columns: tuple[int, ...] | None = None  # of the speech features; None: all
+    code_dim: int | None = None  # None: that of the starter
+    longer: float = 1.0  # factor on the training steps
+    guidance: float = starter.GUIDANCE
+    steps: int = 25
+
+    @property
+    def trained_as(self) -> "Variant":
+        """The variant whose training serves: guidance and diffusion steps matter in sampling alone."""
+        return replace(self, name="", guidance=starter.GUIDANCE, steps=25)
+
+
+VARIANTS = (
+    Variant("as the starter"),
+    Variant("half of the planted clips", synthetic=0.5),
+    Variant("an eighth of the planted clips", synthetic=0.125),
+    Variant("onset and energy alone", columns=(prosody.ENERGY, prosody.ONSET)),
+    Variant("without log-mels", columns=(prosody.ENERGY, prosody.ONSET, prosody.PITCH, prosody.VOICING)),
+    Variant("latents of 16 numbers", code_dim=16),
+    Variant("latents of 64 numbers", code_dim=64),
+    Variant("half the training steps", longer=0.5),
+    Variant("twice the training steps", longer=2.0),
+    Variant("no guidance", guidance=1.0),
+    Variant("guidance 2", guidance=2.0),
+    Variant("10 diffusion steps", steps=10),
+    Variant("50 diffusion steps", steps=50),
+)
+
+
+class _HardOfHearing(Pipeline):
+    """A pipeline whose model hears only some of the speech features; the others are zero, as in its training."""
+
+    columns: tuple[int, ...] | None = None
+
+    def hear(self, speech, num_frames: int) -> Tensor:
+        heard = super().hear(speech, num_frames)
+        if self.columns is not None:
+            heard[..., [c for c in range(heard.shape[-1]) if c not in self.columns]] = 0
+        return heard
+
+
+def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str = "cpu") -> None:
+    """Train what is missing, measure everything, write the table.
+
+    Args:
+        run: Finished run of a starter.
+        data: Folder with speech/librispeech: the voices to follow.
+        out: Markdown file to write.
+        steps: Training steps of each denoiser.
+        accelerator: cpu, cuda, or auto.
+    """
+    excerpts = [excerpt for excerpt in quality.held_out(data) if excerpt.human]
+    lines = [f"| variant | {' | '.join(MEASURES)} |", f"|---|{'---|' * len(MEASURES)}"]
+    for variant in VARIANTS:
+        pipeline = train(variant, run, steps, accelerator)
+        motions = [pipeline.generate(e.speech, seed=e.seed, finish=False) for e in track(excerpts, variant.name)]
+        values = [quality.of_motion(m, e.speech) for m, e in zip(motions, excerpts, strict=True)]
+        cells = [str(quality.estimate([v[name] for v in values])) for name in MEASURES]
+        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
+        with replacing(out) as path:
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline:
+    """The variant as a pipeline for the upper body, trained now if it was not before."""
+    trained = variant.trained_as
+    name = f"{trained.synthetic:g}-{trained.columns or 'all'}-{trained.code_dim or 'same'}-{trained.longer:g}"
+    folder = run / "ablation" / name.replace(", ", "_").strip("()")
+    store = _store(trained, run, folder)
+    of_part = run / PART
+    base = load_json(TrainTokenizer, of_part / "config.json")
+    code_dim = trained.code_dim or base.model.quantizer.code_dim
+    if trained.code_dim is not None:
+        of_part = folder / PART
+        quantizer = replace(base.model.quantizer, code_dim=code_dim)
+        config = replace(base, model=replace(base.model, quantizer=quantizer))
+        if not is_finished(of_part, config, "tokenizer.safetensors"):
+            tokenizer.train(config, of_part)
+    model = replace(starter.DENOISER, parts=(PART,), code_dim=code_dim)
+    training = Training(round(steps * trained.longer), 64, lr=4e-4, accelerator=accelerator)
+    shares = load_json(TrainDiffusion, run / "diffusion" / "config.json").sources
+    config = TrainDiffusion(store, {PART: of_part}, shares, model, training)
+    if not is_finished(folder / "diffusion", config, "denoiser.safetensors"):
+        diffusion.train(config, folder / "diffusion")
+    return _pipeline(variant, model, TrainedTokenizer.load(of_part), folder, Store(run / "store.npz"))
+
+
+def _store(variant: Variant, run: Path, folder: Path) -> Path:
+    if variant.synthetic == 1 and variant.columns is None:
+        return run / "store.npz"
+    path = folder / "store.npz"
+    if not path.is_file():
+        write_store(path, _changed(Store(run / "store.npz").clips("train"), variant))
+    return path
+
+
+def _changed(clips: Iterator[StoredClip], variant: Variant) -> Iterator[StoredClip]:
+    planted = 0
+    for clip in clips:
+        if clip.info.source == "synthetic":
+            planted += 1
+            if planted % 16 >= 16 * variant.synthetic:
+                continue
+        speech = clip.speech.copy()
+        if variant.columns is not None:
+            speech[:, [c for c in range(speech.shape[1]) if c not in variant.columns]] = 0
+        yield replace(clip, speech=speech)
+
+
+def _pipeline(
+    variant: Variant, model: DenoiserConfig, trained: TrainedTokenizer, folder: Path, store: Store
+) -> Pipeline:
+    config = ModelConfig(
+        "ablation", "", model, {PART: trained.model.config}, steps=variant.steps, guidance=variant.guidance
+    )
+    networks = Networks(config)
+    networks.denoiser.load_state_dict(load_file(folder / "diffusion" / "denoiser.safetensors"))
+    networks.tokenizers[PART].load_state_dict(trained.model.state_dict())
+    rest = starter.rest_latents(store, {PART: trained}, model)
+    statistics = {f"{PART}.mean": trained.mean, f"{PART}.std": trained.std, "rest": rest}
+    pipeline = _HardOfHearing(Checkpoint(config, networks.eval().requires_grad_(False), statistics))
+    pipeline.columns = variant.columns
+    return pipeline
+
+
+if __name__ == "__main__":
+    tyro.cli(ablate)

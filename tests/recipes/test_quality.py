@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+import tiny
+
+from cospeech.motion import Motion
+from cospeech.pipeline import Pipeline
+from cospeech.recipes import quality
+from cospeech.recipes.quality import Estimate, Excerpt, Ratio
+
+
+def test_ratios_are_added_up_before_they_are_divided():
+    assert quality.estimate([Ratio(1, 1), Ratio(0, 3)]).value == 0.25
+    assert quality.estimate([2.0, 4.0]).value == 3.0
+
+
+def test_what_could_not_be_measured_does_not_count():
+    assert quality.estimate([2.0, np.nan, np.inf]).value == 2.0
+    assert np.isnan(quality.estimate([np.nan]).value)
+    assert np.isnan(quality.estimate([]).value)
+
+
+def test_the_interval_is_that_of_the_mean(rng):
+    values = rng.normal(5, 2, size=400).tolist()
+    found = quality.estimate(values)
+    assert found.low < found.value < found.high
+    assert found.high - found.low == pytest.approx(4 * 2 / 20, rel=0.15)  # two standard errors on either side
+
+
+def test_the_table_says_what_passes():
+    names = list(quality.WANTED)
+    good = {name: Estimate(np.nan, np.nan, np.nan) for name in names}
+    good["rest inside speech"] = Estimate(0.10, 0.05, 0.15)
+    good["strokes a minute"] = Estimate(100, 90, 110)
+    header, *rows = quality.table({"model": good}, {"strokes a minute": 63.0})
+    assert header == ("measure", "model", "real minute", "wanted", "")
+    cells = {row[0]: row for row in rows}
+    assert cells["rest inside speech"][-2:] == ("at most 0.15", "yes")
+    assert cells["strokes a minute"][2:] == ("63", "42 to 94.5", "NO")
+    assert cells["diversity, m"][-1] == "NO"  # what is missing does not pass
+
+
+def test_every_measure_of_a_model_is_a_number(speech):
+    pipeline = Pipeline(tiny.checkpoint())
+    long = quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10)
+    results = quality.measure(pipeline, [Excerpt("a", True, long, 0)])
+    assert set(results) == {"model", "no finish", "other speech", "planted", "mean pose"}
+    of_real = json.loads(quality.REAL_MINUTE.read_text())["quality"]
+    measured = {name for name, found in results["model"].items() if np.isfinite(found.value)}
+    # A model of random weights may make no stroke and no contact.
+    assert set(of_real) - measured <= {"stroke to stress, of shuffled", "nearest other second, m"}
+    assert results["planted"]["strokes a minute"].value > 20
+    assert results["mean pose"]["wrist speed, m/s"].value < 1e-6
+
+
+def test_a_motion_that_stops_in_silence_scores_zero_there(speech):
+    excerpt = Excerpt("a", True, quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10), 0)
+
+    def waves_until_second_five(heard, seed):
+        poses = np.zeros((heard.num_frames(30), 55, 3))
+        moving = np.ones(len(poses), bool)
+        moving[150:240] = False
+        poses[:, 16, 2] = np.cumsum(0.1 * moving * np.cos(np.arange(len(poses))))
+        return Motion(poses, np.zeros((len(poses), 3)))
+
+    quiet = quality._speed_in_silence(waves_until_second_five, excerpt, np.zeros(3 * speech.rate))
+    assert quiet.count / quiet.of < 0.05
+
+
+def test_the_real_minute_is_complete():
+    real = json.loads(quality.REAL_MINUTE.read_text())["quality"]
+    assert {name for name, wanted in quality.WANTED.items() if wanted.of_real} <= set(real)
+    assert real["strokes a minute"] == pytest.approx(63, rel=0.1)
+    assert real["wrist speed, m/s"] == pytest.approx(0.56, rel=0.1)
+    assert real["wrists follow the energy"] == pytest.approx(0.56, abs=0.03)
