@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import tiny
 
-from cospeech import cli, load_motion, save
+from cospeech import Motion, checkpoint, cli, load_motion, save
 from cospeech.formats.npz import read as read_npz
 
 RATE = 16_000
@@ -387,3 +388,65 @@ def test_a_bug_shows_its_traceback(monkeypatch):
     monkeypatch.setitem(cli.COMMANDS, "models", broken)
     with contextlib.suppress(SystemExit), pytest.raises(ZeroDivisionError):
         cli.main(["models"])
+
+
+# Faces for motion without one, and FLAME
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tiny") / "model"
+    checkpoint.save(tiny.checkpoint(), path)
+    return path
+
+
+@pytest.fixture
+def faceless(tmp_path) -> Path:
+    save(Motion(np.zeros((90, 55, 3)), np.zeros((90, 3))), tmp_path / "faceless.npz")
+    return tmp_path / "faceless.npz"
+
+
+def test_convert_gives_motion_without_a_face_that_of_a_model(tiny_model, faceless, speech_wav, tmp_path):
+    options = ["--audio", str(speech_wav), "--face", str(tiny_model)]
+    assert cli.main(["convert", str(faceless), str(tmp_path / "out.npz"), *options]) == 0
+    made = load_motion(tmp_path / "out.npz")
+    assert made.face.shape == (90, 52)
+    assert np.ptp(made.face, axis=0).max() > 0
+    assert cli.main(["convert", str(tmp_path / "out.npz"), str(tmp_path / "again.npz"), *options]) == 0
+    np.testing.assert_array_equal(load_motion(tmp_path / "again.npz").face, made.face)  # it has one already
+
+
+def test_a_face_map_fills_the_expressions(tiny_model, speech_wav, tmp_path, rng):
+    matrix = rng.normal(size=(52, 100)).astype(np.float32)
+    np.savez(tmp_path / "map.npz", arkit_to_flame=matrix)
+    options = ["--model", str(tiny_model), "--face-map", str(tmp_path / "map.npz")]
+    assert cli.main(["generate", str(speech_wav), str(tmp_path / "out.npz"), *options]) == 0
+    made = load_motion(tmp_path / "out.npz")
+    np.testing.assert_allclose(made.expressions, made.face @ matrix, atol=1e-4)
+
+
+def test_faces_that_cannot_be_had_are_one_line(refused, tiny_model, faceless, speech_wav, tmp_path):
+    target, audio = tmp_path / "out.npz", ("--audio", speech_wav)
+    (tmp_path / "text.npz").write_text("no map")
+    np.savez(tmp_path / "other.npz", flame_to_arkit=np.zeros((100, 52)))
+    refused("convert", faceless, target, "--face", tiny_model, match="--audio")
+    refused("convert", faceless, target, "--face", "startr", *audio, match="Unknown model `startr`")
+    save(Motion(np.zeros((300, 55, 3)), np.zeros((300, 3))), tmp_path / "long.npz")
+    refused("convert", tmp_path / "long.npz", target, "--face", tiny_model, *audio, match="do not belong together")
+    for command in (("generate", speech_wav, target, "--model", tiny_model), ("convert", faceless, target)):
+        refused(*command, "--face-map", tmp_path / "missing.npz", match="missing.npz: no such file")
+        refused(*command, "--face-map", tmp_path / "text.npz", match="cannot be read as a face map")
+    generate = ("generate", speech_wav, target, "--model", tiny_model)
+    refused(*generate, "--face-map", tmp_path / "other.npz", match="arkit_to_flame")
+    refused(*generate, "--face", "startr", match="Unknown model `startr`")
+
+
+# Measures
+
+
+def test_measures_that_cannot_be_made_or_written_are_one_line(refused, tiny_model, tmp_path):
+    bench = ("bench", tiny_model, "--quality")
+    refused(*bench, "--out", tmp_path / "table.csv", match=".json or .md")
+    refused(*bench, "--out", tmp_path, match=".json or .md")
+    refused(*bench, "--data", tmp_path / "nowhere", match="nowhere")
+    refused("bench", "startr", "--quality", match="Unknown model `startr`")

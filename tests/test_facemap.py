@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,8 @@ def test_a_map_of_one_direction_says_what_it_lacks(matrices, motion, tmp_path):
         ({"other": np.zeros(3)}, "arkit_to_flame or flame_to_arkit"),
         ({"arkit_to_flame": np.zeros((100, 52))}, r"\(52, 100\)"),
         ({"arkit_to_flame": np.full((52, 100), np.nan)}, "finite"),
+        ({"arkit_to_flame": np.zeros((52, 100), complex)}, "finite"),
+        ({"arkit_to_flame": np.full((52, 100), "a")}, "finite"),
         ({"arkit_to_flame": np.array([{}], dtype=object)}, "cannot be read"),
     ],
 )
@@ -52,7 +56,20 @@ def test_what_is_no_map_is_refused(content, message, tmp_path):
 
 
 def test_files_that_are_no_archives(tmp_path):
-    (tmp_path / "map.npz").write_bytes(b"not a zip")
-    for path in (tmp_path / "map.npz", tmp_path / "missing.npz"):
-        with pytest.raises(FormatError, match=path.name):
-            FaceMap.load(path)
+    (tmp_path / "text.npz").write_bytes(b"not a zip")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "folder.npz").mkdir()
+    np.save(tmp_path / "array.npy", np.zeros((52, 100)))
+    np.savez(tmp_path / "cut.npz", arkit_to_flame=np.zeros((52, 100)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-300])
+    for name in ("text.npz", "empty.npz", "folder.npz", "array.npy", "cut.npz", "missing.npz"):
+        with pytest.raises(FormatError, match=name):
+            FaceMap.load(tmp_path / name)
+
+
+def test_a_small_file_that_claims_to_be_huge(tmp_path):
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive, archive.open("arkit_to_flame.npy", "w") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (2**40, 2**20)}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(FormatError, match=r"huge\.npz"):
+        FaceMap.load(tmp_path / "huge.npz")

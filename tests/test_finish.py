@@ -3,7 +3,7 @@ import pytest
 
 from cospeech import collision, limits, skeleton
 from cospeech.body import joint_positions, joint_transforms, mannequin
-from cospeech.finish import finish
+from cospeech.finish import finish, steady
 from cospeech.finish.filters import cover, smooth
 from cospeech.finish.ranges import FINGER_RAD_S
 from cospeech.metrics import physics
@@ -266,3 +266,24 @@ def test_feet_that_slide_together_step_in_turn():
     raised = feet[..., 1] > feet[0, 0, 1] + 0.002
     assert raised.any(axis=0).all()
     assert not raised.all(axis=1).any()
+
+
+def test_steady_takes_the_tremble_and_leaves_the_stroke():
+    """Half the power is left at 7.4 Hz: a stroke of 2 Hz stays, a tremble of 12 Hz goes."""
+    time = np.arange(300) / 30
+    amplitudes = {}
+    for hz in (2.0, 7.4, 12.0):
+        poses = np.zeros((300, 55, 3))
+        poses[:, INDEX["left_elbow"], 1] = 0.2 * np.sin(2 * np.pi * hz * time)
+        made = steady(Motion(poses, np.zeros((300, 3)))).poses[30:-30, INDEX["left_elbow"], 1]
+        amplitudes[hz] = np.sqrt(2) * made.std() / 0.2
+    assert amplitudes[2.0] > 0.96
+    assert amplitudes[7.4] == pytest.approx(np.sqrt(0.5), abs=0.05)  # the kernel ends somewhere
+    assert amplitudes[12.0] < 0.55
+
+
+def test_steady_leaves_the_legs_and_short_motions():
+    still = talking(300)
+    np.testing.assert_array_equal(steady(still).poses[:, skeleton.LOWER], still.poses[:, skeleton.LOWER])
+    for num_frames in (0, 1, 2):
+        assert len(steady(talking(num_frames))) == num_frames

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
 import torch
 
-from cospeech import features, prosody
+from cospeech import features, prosody, skeleton
+from cospeech.checkpoint import Networks
 from cospeech.errors import ConfigError, PromptError
+from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline
 from cospeech.speech import Speech
 
@@ -136,3 +140,58 @@ def test_loudness_and_sample_rate_are_not_heard(pipeline):
     torch.testing.assert_close(heard_quiet, heard, atol=1e-3, rtol=0)
     assert (heard_fine - heard).abs().mean() < 0.02
     assert heard.shape[1] == prosody.NUM_FEATURES
+
+
+def guided(guidance: float) -> Pipeline:
+    checkpoint = tiny.checkpoint()
+    torch.nn.init.normal_(checkpoint.networks.denoiser.speech_encoder.audio.no_audio)
+    return Pipeline(replace(checkpoint, config=replace(checkpoint.config, guidance=guidance)))
+
+
+def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():
+    """In one step the result is the network's x0, which is linear in the guidance."""
+    heard = guided(1.0).hear(speech(3), 90)
+    none, plain, twice = (next(guided(g).sample_windows(heard, 0, steps=1)) for g in (0.0, 1.0, 2.0))
+    assert (plain - none).abs().max() > 1e-3
+    torch.testing.assert_close(twice, none + 2 * (plain - none), atol=1e-5, rtol=1e-4)
+
+
+def test_without_guidance_at_all_the_speech_does_not_matter():
+    first, second = (guided(0.0).generate(speech(5, seed), finish=False) for seed in (0, 1))
+    np.testing.assert_array_equal(first.poses, second.poses)
+
+
+def test_a_face_is_added_and_the_body_left_alone(pipeline):
+    talk = speech(3)
+    body = pipeline.generate(talk, seed=5).resample(60)
+    faceless = replace(body, face=None)
+    wanted = pipeline.generate(talk, seed=1, finish=False)
+    made = pipeline.add_face(faceless, talk, seed=1)
+    np.testing.assert_array_equal(made.face[::2], wanted.face)
+    jaw = skeleton.JAW
+    np.testing.assert_allclose(made.poses[:, jaw, 0], 0.30 * made.face[:, skeleton.JAW_OPEN], atol=1e-6)
+    np.testing.assert_array_equal(np.delete(made.poses, jaw, axis=1), np.delete(body.poses, jaw, axis=1))
+
+
+@pytest.mark.parametrize("frames", [61, 119])
+def test_a_motion_up_to_a_second_off_still_gets_a_face(pipeline, frames):
+    motion = Motion(np.zeros((frames, 55, 3)), np.zeros((frames, 3)))
+    assert pipeline.add_face(motion, speech(3)).face.shape == (frames, 52)
+    with pytest.raises(ConfigError, match="do not belong together"):
+        pipeline.add_face(motion, speech(9))
+
+
+def test_a_model_without_a_face_has_none_to_give():
+    checkpoint, parts = tiny.checkpoint(), ("upper",)
+    config = replace(
+        checkpoint.config,
+        denoiser=replace(tiny.DENOISER, parts=parts),
+        tokenizers={part: tiny.tokenizer_config(part) for part in parts},
+    )
+    rest = checkpoint.statistics["rest"][:, : config.denoiser.channels]
+    networks = Networks(config).eval()
+    faceless = Pipeline(
+        replace(checkpoint, config=config, networks=networks, statistics=checkpoint.statistics | {"rest": rest})
+    )
+    with pytest.raises(ConfigError, match="has no face to give"):
+        faceless.add_face(Motion(np.zeros((30, 55, 3)), np.zeros((30, 3))), speech(1))

@@ -82,6 +82,10 @@ def generate(
     pipeline = load_pipeline(model, device)
     mapping = FaceMap.load(face_map) if face_map else None
     of_face = load_pipeline(face, device) if face else None
+    if of_face and not of_face.has_face:  # what cannot be given fails here, too
+        raise ConfigError(f"--face {face}: this model has no face to give.")
+    if mapping and (of_face or pipeline).has_face:
+        mapping.matrix("arkit_to_flame")
     prompts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
     failed = 0
     for job in jobs:
@@ -241,8 +245,12 @@ def bench(
     if quality:
         from cospeech.recipes import quality as measures
 
-        measures.run(model, data, out)
+        if audio or hour:
+            raise ConfigError("--audio and --hour have no use with --quality. Leave them out.")
+        measures.run(model, data, out, device)
     else:
+        if data or out:
+            raise ConfigError("--data and --out belong to --quality. Give it, or leave them out.")
         recipe.run(model, audio, device, hour)
 
 

@@ -22,18 +22,18 @@ SOFT = np.radians(0.5)  # a limit is passed by less than that, so that who press
 X, Y, Z = range(3)
 _RANGES: dict[str, tuple[int, tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     # joint: axis of the bone, ranges of x, y, z; of the left side for those that have two
-    "spine1": (Y, (-20, 40), (-25, 25), (-20, 20)),  # [2] whole spine: 80 forwards, 30 back, 45 turn, 35 aside
-    "spine2": (Y, (-20, 40), (-25, 25), (-20, 20)),
-    "spine3": (Y, (-20, 40), (-25, 25), (-20, 20)),
-    "neck": (Y, (-40, 40), (-50, 50), (-35, 35)),  # [2] with the head: 45 forwards and back, 60 turn, 45 aside
-    "head": (Y, (-40, 40), (-50, 50), (-35, 35)),
+    "spine1": (Y, (-15, 30), (-18, 18), (-15, 15)),  # [2] whole spine: 80 forwards, 30 back, 45 turn, 35 aside
+    "spine2": (Y, (-15, 30), (-18, 18), (-15, 15)),
+    "spine3": (Y, (-15, 30), (-18, 18), (-15, 15)),
+    "neck": (Y, (-28, 28), (-40, 40), (-28, 28)),  # [2] with the head: 45 forwards and back, 60 turn, 45 aside
+    "head": (Y, (-28, 28), (-40, 40), (-28, 28)),
     "left_hip": (Y, (-122, 30), (-47, 47), (-27, 46)),  # [1]; extension [2]
     "left_knee": (Y, (-16, 144), (-40, 30), (-12, 12)),  # [1]; [2] 10 beyond straight, the rest pose is 6 before it
     "left_ankle": (Y, (-30, 56), (-30, 30), (-37, 21)),  # [1]; bending up under the body's weight and turning [3]
     "left_foot": (Y, (-70, 40), (-25, 25), (-25, 25)),  # [2] of the toes
     "left_collar": (X, (-50, 50), (-35, 30), (-30, 40)),  # [3]; the T pose has the shoulder raised
     "left_shoulder": (X, (-104, 100), (-140, 45), (-125, 100)),  # [1]; inward turn behind the back [3]
-    "left_elbow": (X, (-125, 45), (-145, 5), (-20, 20)),  # [1] 158 of turning of the forearm, shared with the wrist
+    "left_elbow": (X, (-125, 45), (-145, 5), (-20, 20)),  # [1] 158 of turning, which elbow and wrist share freely
     "left_wrist": (X, (-90, 45), (-22, 36), (-76, 75)),  # [1]
     "left_thumb1": (X, (-50, 50), (-60, 60), (-60, 60)),  # [2]; its axes stand askew, so that ranges are outer ones
     "left_thumb2": (X, (-50, 50), (-55, 55), (-55, 55)),

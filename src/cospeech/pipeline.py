@@ -17,6 +17,7 @@ from cospeech import features, prosody
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
 from cospeech.finish import finish as finished
+from cospeech.finish import steady
 from cospeech.models.syntalker import Conditions, FrameEncoderConfig
 from cospeech.motion import Motion
 from cospeech.nn import sampling
@@ -45,6 +46,10 @@ class Pipeline:
         self.denoiser = checkpoint.networks.denoiser
         self.tokenizers = checkpoint.networks.tokenizers
         self.statistics = checkpoint.statistics
+
+    @property
+    def has_face(self) -> bool:
+        return "face" in self.config.denoiser.parts
 
     @torch.inference_mode()
     def generate(
@@ -95,7 +100,7 @@ class Pipeline:
                 progress(0.9 * len(latents) / self.num_windows(num_frames))
         motion = self.decode(torch.cat(latents, dim=1), num_frames)
         if finish:
-            motion = finished(motion)
+            motion = finished(steady(motion))
         if progress:
             progress(1.0)
         return motion.with_metadata(
@@ -119,12 +124,13 @@ class Pipeline:
                 f"The motion lasts {motion.duration_s:.2f} s and the speech {speech.duration_s:.2f} s: they do not "
                 "belong together. Cut one of them."
             )
-        generated = self.generate(speech, seed=seed, finish=False)
-        if generated.face is None:
+        if not self.has_face:
             raise ConfigError(f"The model `{self.config.name}` has no face to give.")
+        generated = self.generate(speech, seed=seed, finish=False)
         face = generated.resample(motion.fps).face
         frames = np.arange(len(motion)).clip(max=len(face) - 1)
-        return motion.with_face(face[frames])
+        origin = f"{self.config.name}, licence {self.config.licence}, seed {seed}, version {cospeech.__version__}"
+        return motion.with_face(face[frames]).with_metadata({"face": origin})
 
     def num_windows(self, num_frames: int) -> int:
         """How many overlapping windows cover the frames."""

@@ -100,6 +100,7 @@ def test_every_variant_exists(variant):
     assert samples.std() > 0.01
 
 
-def test_an_unknown_voice_is_named():
+@pytest.mark.parametrize("voice", ["nobody", "en-us+nobody"])
+def test_an_unknown_voice_or_variant_is_named(voice):
     with pytest.raises(DataError, match="nobody"):
-        speak("hello", "nobody", SETTINGS)
+        speak("hello", voice, SETTINGS)

@@ -19,6 +19,15 @@ def test_speed_of_a_steady_wrist():
     np.testing.assert_allclose(speed[5:-5], [[0.5, 0.0]] * 49, atol=1e-9)
 
 
+def test_a_cut_through_a_movement_is_no_peak():
+    wrists = np.zeros((30, 2, 3))
+    wrists[:, 0, 0] = np.cumsum(np.linspace(0.05, 0, 30))  # 1.5 m/s and slower from there
+    speed = gesture.wrist_speed(wrists, FPS).max(axis=1)
+    assert speed[0] > 1.3
+    assert len(gesture.peaks(speed, FPS)) == len(gesture.peaks(speed[::-1], FPS)) == 0
+    assert gesture.wrist_speed(wrists[:2], FPS).shape == (1, 2)
+
+
 def test_peaks_are_counted_and_of_near_ones_the_higher_stays():
     speed = np.zeros(100)
     speed[[20, 50, 53, 80]] = [1.0, 1.2, 1.5, 0.5]
@@ -38,6 +47,7 @@ def test_rest_share():
     assert gesture.rest_share(speed, speaking) == 0.5
     speaking[51:] = False
     assert gesture.rest_share(speed, speaking) == 0.0
+    assert np.isnan(gesture.rest_share(speed, np.zeros(101, bool)))
 
 
 def test_what_follows_the_sound_wins_all_pairs_and_what_does_not_half(rng):
@@ -49,6 +59,11 @@ def test_what_follows_the_sound_wins_all_pairs_and_what_does_not_half(rng):
     assert counts[:, 0].sum() / counts[:, 1].sum() == pytest.approx(0.5, abs=0.05)
 
 
+def test_who_does_not_move_is_at_chance(rng):
+    won, pairs = gesture.follows(np.zeros(900), rng.standard_normal(900), FPS)
+    assert won == pairs / 2 > 0
+
+
 def test_too_short_to_compare():
     assert gesture.follows(np.zeros(150), np.zeros(150), FPS) == (0, 0)
 
@@ -56,7 +71,7 @@ def test_too_short_to_compare():
 def test_recurrence_finds_the_same_second_again(rng):
     wrists = np.cumsum(rng.normal(scale=0.02, size=(600, 2, 3)), axis=0)
     fresh = gesture.recurrence(wrists, FPS)
-    wrists[400:430] = wrists[100:130]
+    wrists[403:433] = wrists[101:131]
     assert gesture.recurrence(wrists, FPS) < 1e-3 < 0.03 < fresh
     assert gesture.recurrence(np.zeros((600, 2, 3)), FPS) == np.inf
 

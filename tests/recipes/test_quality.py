@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import tiny
 
+from cospeech.checkpoint import save
+from cospeech.data.voices import Phone
+from cospeech.errors import DataError, FormatError
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline
 from cospeech.recipes import quality
-from cospeech.recipes.quality import Estimate, Excerpt, Ratio
+from cospeech.recipes.held_out import Excerpt, Voice
+from cospeech.recipes.quality import Estimate, Ratio
 
 
 def test_ratios_are_added_up_before_they_are_divided():
@@ -41,10 +45,18 @@ def test_the_table_says_what_passes():
     assert cells["diversity, m"][-1] == "NO"  # what is missing does not pass
 
 
+def test_of_what_must_be_sure_the_interval_decides():
+    name = "wrists follow the energy"
+    found = {each: Estimate(np.nan, np.nan, np.nan) for each in quality.WANTED}
+    for lowest, passes in ((0.54, "NO"), (0.56, "yes")):
+        row = quality.table({"model": {**found, name: Estimate(0.65, lowest, 0.7)}}, {})[1]
+        assert (row[0], *row[-2:]) == (name, "0.6 to 0.85, surely over 0.55", passes)
+
+
 def test_every_measure_of_a_model_is_a_number(speech):
     pipeline = Pipeline(tiny.checkpoint())
     long = quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10)
-    results = quality.measure(pipeline, [Excerpt("a", True, long, 0)])
+    results = quality.measure(pipeline, [Excerpt("a", long, 0, (Phone("p", 1.0, 1.1),))], long)
     assert set(results) == {"model", "no finish", "other speech", "planted", "mean pose"}
     of_real = json.loads(quality.REAL_MINUTE.read_text())["quality"]
     measured = {name for name, found in results["model"].items() if np.isfinite(found.value)}
@@ -55,7 +67,7 @@ def test_every_measure_of_a_model_is_a_number(speech):
 
 
 def test_a_motion_that_stops_in_silence_scores_zero_there(speech):
-    excerpt = Excerpt("a", True, quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10), 0)
+    excerpt = Excerpt("a", quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10), 0)
 
     def waves_until_second_five(heard, seed):
         poses = np.zeros((heard.num_frames(30), 55, 3))
@@ -64,8 +76,36 @@ def test_a_motion_that_stops_in_silence_scores_zero_there(speech):
         poses[:, 16, 2] = np.cumsum(0.1 * moving * np.cos(np.arange(len(poses))))
         return Motion(poses, np.zeros((len(poses), 3)))
 
-    quiet = quality._speed_in_silence(waves_until_second_five, excerpt, np.zeros(3 * speech.rate))
+    quiet = quality.of_several(waves_until_second_five, excerpt)["speed in digital silence, of speech"]
     assert quiet.count / quiet.of < 0.05
+
+
+def test_what_cannot_be_measured_or_written_is_said_first(tmp_path, monkeypatch):
+    def slow(*args):
+        raise AssertionError("the slow part has begun")
+
+    monkeypatch.setattr(quality, "load_pipeline", slow)
+    with pytest.raises(FormatError, match=r"\.json or \.md"):
+        quality.run("starter", None, tmp_path / "table.csv")
+    (tmp_path / "table.md").mkdir()
+    with pytest.raises(FormatError, match="is a folder"):
+        quality.run("starter", None, tmp_path / "table.md")
+    with pytest.raises(DataError, match="speech/librispeech"):
+        quality.run("starter", tmp_path / "nowhere", None)
+
+
+def test_the_numbers_are_written_as_json_and_as_a_table(speech, tmp_path, monkeypatch):
+    save(tiny.checkpoint(), tmp_path / "model")
+    found = {name: Estimate(np.nan, np.nan, np.nan) for name in quality.WANTED} | {"diversity, m": Estimate(1, 0, 2)}
+    monkeypatch.setattr(quality, "measure", lambda pipeline, cuts, talk: {"model": found})
+    long = Voice("sv+f5", quality.Speech(np.tile(speech.samples, 4), speech.rate))
+    monkeypatch.setattr(quality.held_out, "synthetic_voices", lambda: [long])
+    for name in ("table.json", "table.md"):
+        quality.run(str(tmp_path / "model"), None, tmp_path / name)
+    results = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)["results"]
+    assert results["human"]["model"]["diversity, m"] == {"value": 1, "low": 0, "high": 2}
+    assert results["synthetic"]["model"]["blinks a minute"] is None
+    assert "synthetic voices, 1 excerpts of 1 voices" in (tmp_path / "table.md").read_text()
 
 
 def test_the_real_minute_is_complete():

@@ -36,13 +36,13 @@ RESTS = {  # wrist target and palm while the hands rest
     "front": ((-0.09, -0.42, 0.22), (-0.7, 0.3, -0.6)),
     "belly": ((-0.07, -0.32, 0.25), (-0.75, 0.35, -0.5)),
 }
-_LONGEST_M = 0.42  # stroke
+_LONGEST_M = 0.44  # stroke
 _INERTIA_S = 0.03  # submovements that meet are rounded off by the mass of the arm
 _TWIST_MIDDLE, _TWIST_REACH = np.radians(-60), np.radians(110)  # of the forearm
 _FIST = (1.25, 1.5, 0.9)  # flexion of the three joints of a finger at curl 1, radians
 # Hands in the air never hold quite still: deviation and seconds of their wandering, and of the curling of fingers.
 _WANDER = ((0.055, 0.9), (0.02, 0.45))
-_FIDGET = ((0.18, 1.5), (0.22, 0.5))
+_FIDGET = ((0.2, 1.5), (0.3, 0.5))
 
 
 @dataclass
@@ -90,6 +90,7 @@ class Arm:
     shape: Track  # (6,) as in SHAPES
     flex: Track  # (1,) of the wrist towards the palm, radians
     free: float = 0.0  # frame from which on the hand has nothing to do
+    up: bool = False  # not at rest
 
     @classmethod
     def at_rest(cls, side: str, persona: Persona, rng: np.random.Generator) -> "Arm":
@@ -114,11 +115,15 @@ def plant_arms(
         up[begin : unit.end] = 1
         if following and following.strokes[0].frame - unit.end < 1.3 * fps:
             continue  # not worth going back for
-        pause_s = rng.uniform(0.1, 0.3)
+        pause_s = rng.uniform(0.05, 0.25)
+        waits = following is not None and following.strokes[0].frame - unit.end < 4.5 * fps and rng.random() < 0.5
         for arm in arms:
             begin = max(unit.end, arm.free) + pause_s * fps
-            _retract(arm, begin, begin + rng.uniform(0.6, 0.9) * fps, persona, rng)
-    gate = 0.1 + 0.9 * _smooth_gate(up, fps)
+            if waits:
+                _wait(arm, begin, begin + rng.uniform(0.5, 0.8) * fps, rng)
+            else:
+                _retract(arm, begin, begin + rng.uniform(0.6, 0.9) * fps, persona, rng)
+    gate = 0.08 + 0.92 * _smooth_gate(up, fps)
     for arm in arms:
         wrist, palm, shape, flex = (track.values(num_frames) for track in (arm.wrist, arm.palm, arm.shape, arm.flex))
         for values, wandering in ((wrist, _WANDER), (shape, _FIDGET)):
@@ -126,6 +131,7 @@ def plant_arms(
                 noise = smooth_noise(num_frames, values.shape[1], seconds, fps, rng)
                 values += deviation * gate[:, None] * noise
         wrist = np.stack([smooth(axis, _INERTIA_S * fps) for axis in wrist.T], axis=1)
+        wrist = _not_quite_straight(wrist)
         swivel = 0.25 * smooth_noise(num_frames, 1, 2.5, fps, rng)[:, 0] + rng.normal(scale=0.15)
         pose_arm(poses, arm.side, wrist, palm, shape, flex[:, 0], swivel)
 
@@ -156,7 +162,8 @@ def _make(arm: Arm, stroke: Stroke, style: np.ndarray, fps: float, rng: np.rando
     palm = np.array(kind.palm) + rng.normal(scale=0.15, size=3)
     shape = np.array(SHAPES[kind.shape]) * rng.uniform(0.7, 1.25, size=6)
     if begin - arm.free > 0.12 * fps:
-        prepare = max(begin - rng.uniform(0.4, 0.8) * fps, arm.free - 0.08 * fps)
+        longest_s = 0.5 if stroke.first else 0.8
+        prepare = max(begin - rng.uniform(0.4, longest_s) * fps, arm.free - 0.08 * fps)
         arm.wrist.go(start, prepare, begin + 0.06 * fps, bow=[0.0, 0.02, 0.02])
         arm.palm.go(0.6 * palm + 0.4 * arm.palm.goal, prepare, begin)
         arm.shape.go(0.4 * shape + rng.uniform(0.6, 1.1) * np.array(SHAPES["relaxed"]), prepare, begin)
@@ -172,7 +179,7 @@ def _make(arm: Arm, stroke: Stroke, style: np.ndarray, fps: float, rng: np.rando
     arm.wrist.go(end + recoil, finish - 0.08 * fps, settle)
     arm.flex.go([0.05], finish, settle)
     arm.shape.go(0.7 * shape + 0.4 * np.array(SHAPES["relaxed"]), finish, settle)
-    arm.free = finish
+    arm.free, arm.up = finish, True
 
 
 def _beat(arm: Arm, stroke: Stroke, share: float, fps: float, rng: np.random.Generator) -> None:
@@ -193,13 +200,32 @@ def _beat(arm: Arm, stroke: Stroke, share: float, fps: float, rng: np.random.Gen
     arm.free = finish
 
 
+def _wait(arm: Arm, begin: float, end: float, rng: np.random.Generator) -> None:
+    """Hands that are up sink a little and stay for what comes: a pause need not end in rest (McNeill's holds)."""
+    if arm.up:
+        arm.wrist.go(arm.wrist.goal - [0.0, rng.uniform(0.01, 0.06), rng.uniform(0.0, 0.03)], begin, end)
+        arm.shape.go(0.5 * arm.shape.goal + 0.5 * np.array(SHAPES["relaxed"]), begin, end)
+        arm.flex.go([0.0], begin, end)
+
+
 def _retract(arm: Arm, begin: float, end: float, persona: Persona, rng: np.random.Generator) -> None:
     rest = Arm.at_rest(arm.side, persona, rng)
     arm.wrist.go(rest.wrist.goal, begin, end, bow=[0.02, 0.0, 0.02])
     arm.palm.go(rest.palm.goal, begin, end)
     arm.shape.go(rest.shape.goal, begin, end)
     arm.flex.go([0.0], begin, end)
-    arm.free = end
+    arm.free, arm.up = end, False
+
+
+def _not_quite_straight(wrist: np.ndarray) -> np.ndarray:
+    """Wrist targets (T, 3) drawn in, softly, where the arm would be straight: nobody gestures with locked elbows."""
+    rest = mannequin().joints
+    bones = rest[[skeleton.INDEX[f"left_{name}"] for name in ("shoulder", "elbow", "wrist")]]
+    length = np.linalg.norm(np.diff(bones, axis=0), axis=-1).sum()
+    distance = np.linalg.norm(wrist, axis=-1, keepdims=True) / length
+    free, give = 0.85, 0.11
+    beyond = np.maximum(distance - free, 0)
+    return wrist * (np.minimum(distance, free) + give * np.tanh(beyond / give)) / distance
 
 
 def _smooth_gate(up: np.ndarray, fps: float) -> np.ndarray:

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cospeech import prosody, skeleton
-from cospeech.data.mouth import Mouth, ease, heard, spoken
+from cospeech.data.mouth import Mouth, heard, spoken
 from cospeech.data.noise import smooth, smooth_noise
 from cospeech.data.voices import Phone
+from cospeech.finish.filters import ease
 
 _JAW_HZ = 7.0  # nothing in the mouth moves quicker, but for lips that close
 _WIDEST = 0.65  # jawOpen: nobody who talks opens wider
@@ -53,7 +54,7 @@ class Persona:
             smile=float(rng.beta(1.5, 6) * 0.5),
             brows=float(rng.uniform(0.15, 0.5)),
             expressiveness=float(rng.lognormal(sigma=0.25)),
-            blinks_per_minute=float(np.exp(rng.uniform(np.log(13), np.log(24)))),
+            blinks_per_minute=float(np.exp(rng.uniform(np.log(15), np.log(30)))),
             squint=float(rng.uniform(0.0, 0.15)),
             averted=float(rng.uniform(0.2, 0.5)),
             lopsided=float(rng.normal(scale=0.12)),

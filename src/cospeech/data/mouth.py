@@ -25,6 +25,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from cospeech import prosody, text
 from cospeech.data.noise import smooth
 from cospeech.data.voices import Phone
+from cospeech.finish.filters import ease
 
 
 class Mouth(NamedTuple):
@@ -151,12 +152,6 @@ def _contact(begin: np.ndarray, end: np.ndarray, strength: np.ndarray, at: np.nd
         outside = np.maximum(begin[i] - at[first:last], at[first:last] - until) - 0.5 / fps
         result[first:last] = np.maximum(result[first:last], strength[i] * ease(1 - outside / _RAMP_S))
     return result
-
-
-def ease(t: np.ndarray) -> np.ndarray:
-    """0 up to t = 0, 1 from t = 1, smooth between."""
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 # --- mouth shapes of a sound ------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Persona:
         usual = np.array([kind.usual for kind in KINDS.values()])
         return cls(
             right_handed=float(rng.choice([0.2, 0.65, 0.85], p=[0.1, 0.5, 0.4])),
-            size=float(rng.uniform(1.1, 1.6)),
+            size=float(rng.uniform(1.15, 1.65)),
             eagerness=float(rng.uniform(0.6, 0.9)),
             beating=float(rng.uniform(0.3, 0.6)),
             both=float(rng.uniform(0.8, 1.3)),

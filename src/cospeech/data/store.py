@@ -72,7 +72,7 @@ class Store:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 index = json.loads(bytes(file["index"]))
                 if index["version"] != VERSION:
                     raise DataError(f"{path}: store version {index['version']}, expected {VERSION}. Prepare it again.")

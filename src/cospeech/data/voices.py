@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib.resources import files
 from multiprocessing import get_context
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -183,7 +184,9 @@ def speak(text: str, voice: str, settings: Settings) -> tuple[np.ndarray, list[P
         voice: espeak-ng language and variant, such as "en-us+f3".
     """
     library = _library()
-    if library.functions.espeak_SetVoiceByName(voice.encode()) != 0:
+    variant = voice.partition("+")[2]  # of one that it does not have, espeak-ng says nothing and takes none
+    known = not variant or (library.variants / variant).is_file()
+    if not known or library.functions.espeak_SetVoiceByName(voice.encode()) != 0:
         raise DataError(f"espeak-ng has no voice {voice!r}. Install espeak-ng 1.51 or newer: apt-get install espeak-ng")
     for parameter, value in zip(_PARAMETERS, settings, strict=True):
         library.functions.espeak_SetParameter(parameter, value, 0)
@@ -250,6 +253,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class _Library(NamedTuple):
     functions: ctypes.CDLL
     rate: int  # samples a second
+    variants: Path  # folder with a file for each
     blocks: list[np.ndarray]  # what was spoken since they were last cleared
     events: list[tuple[str, float]]  # phone and second; an empty phone is a pause
     callback: object  # espeak-ng holds only its address
@@ -280,4 +284,6 @@ def _library() -> _Library:
     if rate < 1:
         raise DataError("espeak-ng cannot read its voices: apt-get install espeak-ng-data")
     functions.espeak_SetSynthCallback(callback)
-    return _Library(functions, rate, blocks, events, callback)
+    data = ctypes.c_char_p()
+    functions.espeak_Info(ctypes.byref(data))
+    return _Library(functions, rate, Path((data.value or b"").decode()) / "voices" / "!v", blocks, events, callback)

@@ -1,15 +1,21 @@
-"""Joints that stay in their ranges of motion and turn no faster than people turn them."""
+"""Joints that stay in their ranges of motion, do not tremble, and turn no faster than people turn them.
+
+[1] Winter 2009, Biomechanics and Motor Control of Human Movement, chapter 3: what people do on purpose lies below some
+    6 Hz, and captured motion is low-passed accordingly
+"""
 
 import numpy as np
 
 from cospeech import limits
 from cospeech.finish.filters import cover, smooth
 from cospeech.rotation import axis_angle_to_quaternion, quaternion_to_axis_angle
-from cospeech.skeleton import HANDS, WRISTS
+from cospeech.skeleton import HANDS, UPPER, WRISTS
 
-# Of a real speaker's joints one in a thousand frames is faster than 8.6 (wrists) or 6.1 (fingers) rad/s.
+# A turn of least jerk is 15/8 times as fast in its middle as on average: a wrist turns by 45 and a finger joint by 35
+# degrees in a sixth of a second.
 WRIST_RAD_S = 9.0
 FINGER_RAD_S = 7.0
+_STEADY_S = 0.018  # deviation of a Gaussian that has half its power left at 7.4 Hz
 _SMOOTHINGS_S = (0.04, 0.08, 0.16, 0.32)  # stronger and stronger, until a joint is slow enough
 _CORNER_S = 0.06  # smoothing of a joint that meets the end of its range or leaves it
 _CHUNK = 4096  # frames at a time
@@ -28,6 +34,15 @@ def limit_range(poses: np.ndarray, fps: float) -> np.ndarray:
         quaternions = _continuous(axis_angle_to_quaternion(inside[:, joint].astype(np.float64)))
         inside[:, joint] = quaternion_to_axis_angle(_smoothed(quaternions, corners[:, joint], _CORNER_S * fps))
     return inside
+
+
+def steady(poses: np.ndarray, fps: float) -> np.ndarray:
+    """(T, 55, 3) poses, trunk, arms and fingers low-passed [1]: networks add noise that people have not."""
+    poses = poses.copy()
+    for joint in (*UPPER, *HANDS):
+        quaternions = smooth(_continuous(axis_angle_to_quaternion(poses[:, joint].astype(np.float64))), _STEADY_S * fps)
+        poses[:, joint] = quaternion_to_axis_angle(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True))
+    return poses
 
 
 def limit_speed(poses: np.ndarray, fps: float) -> np.ndarray:

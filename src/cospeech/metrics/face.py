@@ -1,13 +1,17 @@
-"""Does a face live: blinks, and lips that close.
+"""Does a face live: blinks, and lips that close in pauses and where they must.
 
 Axes: T frames; faces are (T, 52) ARKit weights in the order of `skeleton.ARKIT`.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from cospeech import skeleton
 
 CLOSED = 0.5  # of both eyelids
+APART = 0.08  # jawOpen less mouthClose, above which lips do not touch
+LIPS = ("p", "b", "m")  # first letters of the sounds that are made with closed lips, in IPA; in ARPABET capitals
 
 
 def num_blinks(face: np.ndarray) -> int:
@@ -33,3 +37,23 @@ def pauses(speaking: np.ndarray, fps: float, shortest_s: float = 0.4, edge_s: fl
         if end - begin >= shortest_s * fps:
             inside[begin + round(edge_s * fps) : end - round(edge_s * fps)] = True
     return inside
+
+
+def lips_apart(face: np.ndarray) -> np.ndarray:
+    """(T,) bool. In ARKit `mouthClose` brings the lips together over an open jaw."""
+    return face[:, skeleton.JAW_OPEN] - face[:, skeleton.ARKIT_INDEX["mouthClose"]] > APART
+
+
+def open_closures(face: np.ndarray, phones: Sequence[tuple[str, float, float]], fps: float) -> tuple[int, int]:
+    """In how many of all /p b m/ the lips never meet: (open, all). None should; by chance many do not.
+
+    Args:
+        phones: What is said, from which second to which second.
+    """
+    apart = lips_apart(face)
+    met = []
+    for text, start_s, end_s in phones:
+        first, last = round(start_s * fps), round(end_s * fps)
+        if text[:1].lower() in LIPS and last < len(face):
+            met.append(not apart[first : max(last, first + 1)].all())
+    return len(met) - sum(met), len(met)

@@ -15,9 +15,13 @@ WINDOW_S, OFFSETS, LAG_S = 4.0, 10, 0.25  # of `follows`
 
 
 def wrist_speed(wrists: np.ndarray, fps: float) -> np.ndarray:
-    """(T, W, 3) metres -> (T - 1, W) metres a second, smoothed over five frames."""
+    """(T, W, 3) metres -> (T - 1, W) metres a second, smoothed over five frames; T at least 2.
+
+    The first and the last value are repeated beyond the ends, so that a cut through a movement is no peak.
+    """
     speed = np.linalg.norm(np.diff(wrists, axis=0), axis=-1) * fps
-    return np.stack([np.convolve(side, SMOOTHING, "same") for side in speed.T], axis=1)
+    padded = np.pad(speed, ((2, 2), (0, 0)), mode="edge")
+    return np.stack([np.convolve(side, SMOOTHING, "valid") for side in padded.T], axis=1)
 
 
 def peaks(speed: np.ndarray, fps: float, above: float = STROKE_M_S) -> np.ndarray:
@@ -31,26 +35,29 @@ def peaks(speed: np.ndarray, fps: float, above: float = STROKE_M_S) -> np.ndarra
 
 
 def rest_share(speed: np.ndarray, speaking: np.ndarray) -> float:
-    """Share of the frames with speech in which the faster wrist goes below 0.15 m/s. A person who talks: a few %.
+    """Share of the frames with speech in which the faster wrist goes below 0.15 m/s; NaN where nobody speaks.
+
+    A person who talks: a few %.
 
     Args:
         speed: (T - 1, W) `wrist_speed`.
         speaking: (T,) bool.
     """
-    return float((speed.max(axis=1)[speaking[1:]] < 0.15).mean())
+    inside = speed.max(axis=1)[speaking[1:]]
+    return float((inside < 0.15).mean()) if len(inside) else np.nan
 
 
 def recurrence(wrists: np.ndarray, fps: float) -> float:
     """How alike the two most alike seconds are: metres, root mean square over both wrists (T, W, 3); more is better.
 
-    Seconds that overlap do not count, nor those in which the hands rest (mean speed below 0.15 m/s). Infinite where
-    there are no two.
+    Every frame begins a second. Seconds that overlap do not count, nor those in which the hands rest (mean speed below
+    0.15 m/s). Infinite where there are no two. For a minute: takes memory by the square of T.
     """
-    length, hop = round(fps), max(1, round(fps / 6))
-    starts = np.arange(0, len(wrists) - length + 1, hop)
-    paths = np.stack([wrists[s : s + length].ravel() for s in starts])
-    moving = np.array([np.linalg.norm(np.diff(wrists[s : s + length], axis=0), axis=-1).mean() * fps for s in starts])
-    paths, starts = paths[moving > 0.15], starts[moving > 0.15]
+    length = round(fps)
+    speed = np.linalg.norm(np.diff(wrists, axis=0), axis=-1).mean(axis=-1) * fps
+    starts = np.array([s for s in range(len(wrists) - length + 1) if speed[s : s + length - 1].mean() > 0.15], int)
+    paths = wrists.reshape(len(wrists), -1).astype(np.float64)[starts[:, None] + np.arange(length)]
+    paths = paths.reshape(len(starts), length * int(np.prod(wrists.shape[1:])))
     squared = (paths**2).sum(axis=1)[:, None] + (paths**2).sum(axis=1) - 2 * paths @ paths.T
     apart = np.abs(starts[:, None] - starts) >= length
     return float(np.sqrt(squared[apart].clip(min=0).min() / (2 * length))) if apart.any() else np.inf
@@ -84,24 +91,25 @@ def strokes_that_differ(a: np.ndarray, b: np.ndarray, fps: float) -> float:
     return differing / own if own else np.nan
 
 
-def follows(signal: np.ndarray, sound: np.ndarray, fps: float) -> tuple[int, int]:
+def follows(signal: np.ndarray, sound: np.ndarray, fps: float) -> tuple[float, int]:
     """In how many of all pairs a motion correlates better with its own sound than with another: (won, pairs).
 
     The recording is cut into windows of four seconds from ten offsets; a pair is a window of motion with its own
-    sound and that of another window, each at the best lag within a quarter second. By chance half are won.
+    sound and that of another window, each at the best lag within a quarter second. By chance half are won; a tie is
+    half a win, so that who does not move is at chance, too.
 
     Args:
         signal: (T,) of the motion, such as the acceleration of the wrists or the opening of the jaw.
         sound: (T,) of the speech, such as its energy.
     """
-    length, reach = round(WINDOW_S * fps), round(LAG_S * fps)
-    won = pairs = 0
+    length, reach = round(WINDOW_S * fps), int(LAG_S * fps)
+    won, pairs = 0.0, 0
     for offset in np.linspace(0, length, OFFSETS, endpoint=False).astype(int):
         starts = range(offset + reach, len(signal) - length - reach + 1, length)
         match = np.array([[_best_match(signal, sound, i, j, length, reach) for j in starts] for i in starts])
         if len(starts) > 1:
             own = np.diag(match)[:, None]
-            won += int((own > match).sum())
+            won += float((own > match).sum()) + 0.5 * float((own == match).sum() - len(starts))
             pairs += len(starts) * (len(starts) - 1)
     return won, pairs
 
@@ -115,7 +123,7 @@ def _best_match(signal: np.ndarray, sound: np.ndarray, i: int, j: int, length: i
 
 
 def stress_offset(strokes: np.ndarray, stresses: np.ndarray, fps: float) -> float:
-    """Median seconds from a stroke (N,) to the nearest stressed syllable (M,), frames; 0 is together."""
+    """Median seconds from a stroke (N,) to the nearest stressed syllable (M,), both in frames; 0 is together."""
     if len(strokes) == 0 or len(stresses) == 0:
         return np.nan
     return float(np.median(np.abs(strokes[:, None] - stresses).min(axis=1))) / fps

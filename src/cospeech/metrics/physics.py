@@ -114,11 +114,6 @@ def limit_violation_share(poses: np.ndarray, tolerance_deg: float = 1.0) -> floa
     return float((excess > np.radians(tolerance_deg)).mean()) if len(excess) else 0.0
 
 
-def top_speed(points: np.ndarray, fps: float) -> float:
-    """The largest speed of points (T, P, 3), m/s; to be compared with a real person's."""
-    return float(np.linalg.norm(np.diff(points, axis=0), axis=-1).max(initial=0) * fps)
-
-
 def angular_speed(poses: np.ndarray, fps: float) -> np.ndarray:
     """(T, J, 3) axis-angle -> (T - 1, J) how fast each joint turns against its parent, rad/s."""
     quaternion = axis_angle_to_quaternion(poses.astype(np.float64))

@@ -3,8 +3,8 @@
     python -m cospeech.recipes.ablate --run runs/starter --data DATA --out ablation.md
 
 `--run` is the finished run of a starter (`cospeech train starter`), whose store and tokenizer are used. Every variant
-follows held-out human voices; the table tells how well, as `cospeech bench --quality` would. Variants that are trained
-already are not trained again.
+follows held-out human voices; the table tells how well, as the column "no finish" of `cospeech bench --quality` would.
+Variants that are trained already are not trained again.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ from cospeech import prosody
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip, write_store
-from cospeech.formats.output import replacing
+from cospeech.formats.output import check_target, replacing
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.pipeline import Pipeline
-from cospeech.recipes import diffusion, quality, starter, tokenizer
+from cospeech.recipes import diffusion, held_out, quality, starter, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
@@ -41,6 +41,7 @@ class Variant:
     synthetic: float = 1.0  # share of the planted clips that are used
     columns: tuple[int, ...] | None = None  # of the speech features; None: all
     code_dim: int | None = None  # None: that of the starter
+    beta: float = starter.BETA  # of the loss
     longer: float = 1.0  # factor on the training steps
     guidance: float = starter.GUIDANCE
     steps: int = 25
@@ -59,6 +60,7 @@ VARIANTS = (
     Variant("without log-mels", columns=(prosody.ENERGY, prosody.ONSET, prosody.PITCH, prosody.VOICING)),
     Variant("latents of 16 numbers", code_dim=16),
     Variant("latents of 64 numbers", code_dim=64),
+    Variant("the published loss, beta 1", beta=1.0),
     Variant("half the training steps", longer=0.5),
     Variant("twice the training steps", longer=2.0),
     Variant("no guidance", guidance=1.0),
@@ -90,7 +92,8 @@ def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str
         steps: Training steps of each denoiser.
         accelerator: cpu, cuda, or auto.
     """
-    excerpts = [excerpt for excerpt in quality.held_out(data) if excerpt.human]
+    check_target(out)
+    excerpts = held_out.excerpts(held_out.human_voices(data), held_out.HOP_S, held_out.COPIES)
     lines = [f"| variant | {' | '.join(MEASURES)} |", f"|---|{'---|' * len(MEASURES)}"]
     for variant in VARIANTS:
         pipeline = train(variant, run, steps, accelerator)
@@ -105,8 +108,9 @@ def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str
 def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline:
     """The variant as a pipeline for the upper body, trained now if it was not before."""
     trained = variant.trained_as
-    name = f"{trained.synthetic:g}-{trained.columns or 'all'}-{trained.code_dim or 'same'}-{trained.longer:g}"
-    folder = run / "ablation" / name.replace(", ", "_").strip("()")
+    columns = "all" if trained.columns is None else "_".join(map(str, trained.columns))
+    name = f"{trained.synthetic:g}-{columns}-{trained.code_dim or 'same'}-{trained.longer:g}"
+    folder = run / "ablation" / name
     store = _store(trained, run, folder)
     of_part = run / PART
     base = load_json(TrainTokenizer, of_part / "config.json")
@@ -120,7 +124,7 @@ def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline
     model = replace(starter.DENOISER, parts=(PART,), code_dim=code_dim)
     training = Training(round(steps * trained.longer), 64, lr=4e-4, accelerator=accelerator)
     shares = load_json(TrainDiffusion, run / "diffusion" / "config.json").sources
-    config = TrainDiffusion(store, {PART: of_part}, shares, model, training)
+    config = TrainDiffusion(store, {PART: of_part}, shares, model, training, beta=variant.beta)
     if not is_finished(folder / "diffusion", config, "denoiser.safetensors"):
         diffusion.train(config, folder / "diffusion")
     return _pipeline(variant, model, TrainedTokenizer.load(of_part), folder, Store(run / "store.npz"))

@@ -1,4 +1,4 @@
-"""Measure a model on this machine. `cospeech bench` prints what this finds.
+"""Measure a model on this machine. `cospeech bench` prints what this finds; how the motion looks: `quality`.
 
 Comparisons with a real speaker use `real_minute.json`, measured on the BEAT2 take 2_scott_0_1_1 by
 
@@ -24,9 +24,9 @@ from rich.live import Live
 from rich.table import Table
 
 from cospeech import prosody, skeleton
-from cospeech.body import joint_positions, joint_transforms, mannequin
+from cospeech.body import joint_positions, mannequin
 from cospeech.files import load_motion, save
-from cospeech.finish import finish
+from cospeech.finish import finish, steady
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.recipes import quality
@@ -85,8 +85,6 @@ def measure(model: str | Path, audio: Path | None = None, device: str = "cpu", h
     yield _below("largest joint step where windows meet", 100 * seams.max(), 100 * real["joint_step_q999_m"], "cm")
     yield Measure("largest joint step elsewhere", f"{inside.max() * 100:.1f} cm")
     yield from sensitivity(pipeline, speech)
-    yield in_silence(pipeline, speech)
-    yield Measure("feet on the floor slide", f"{slide_cm_s(motion):.1f} cm/s", f"real minute: {real['slide_cm_s']:.1f}")
 
 
 def _at_least(name: str, value: float, limit: float) -> Measure:
@@ -114,7 +112,7 @@ def stage_seconds(pipeline: Pipeline, speech: Speech) -> dict[str, float]:
         marks.append(time.perf_counter())
         motion = pipeline.decode(latents, num_frames)
         marks.append(time.perf_counter())
-        finish(motion)
+        finish(steady(motion))
         marks.append(time.perf_counter())
     return dict(zip(("speech features", "sampling", "decoding", "finish"), np.diff(marks).tolist(), strict=True))
 
@@ -152,16 +150,6 @@ def sensitivity(pipeline: Pipeline, speech: Speech) -> Iterator[Measure]:
     yield _below("wrists: at 48 kHz", distance(speech.resample(48_000)), 2, "cm")
 
 
-def in_silence(pipeline: Pipeline, speech: Speech) -> Measure:
-    """Mean wrist speed in six seconds of silence after the speech, as a share of that in the speech."""
-    silence = np.zeros(6 * speech.rate, np.float32)
-    motion = pipeline.generate(Speech(np.concatenate([speech.samples, silence]), speech.rate))
-    speed = np.linalg.norm(np.diff(wrists_in_chest(motion), axis=0), axis=-1).mean(axis=-1)
-    end = round(speech.duration_s * motion.fps)
-    share = speed[end + round(motion.fps) :].mean() / speed[:end].mean()  # a second to come to rest
-    return _below("wrist speed in silence, of that in speech", 100 * share, 50, "%")
-
-
 def jaw_lag_frames(motion: Motion, speech: Speech) -> int:
     """By how many frames the opening of the jaw follows the loudness: where they correlate best, within a second."""
     if motion.face is None:
@@ -180,22 +168,6 @@ def films_a_second(motion: Motion) -> float:
         begun = time.perf_counter()
         save(motion, Path(folder) / "film.mp4")
         return len(motion) / (time.perf_counter() - begun)
-
-
-def slide_cm_s(motion: Motion) -> float:
-    """Mean speed over the floor of the balls of the feet while they are within 2 cm of the lower one's height."""
-    balls = joint_positions(mannequin(), motion.poses, motion.translation)[:, skeleton.FEET[2:]]
-    speed = np.linalg.norm(np.diff(balls[..., [0, 2]], axis=0), axis=-1) * motion.fps * 100
-    low = balls[1:, :, 1] < balls[1:, :, 1].min(axis=1, keepdims=True) + 0.02
-    return float(speed[low].mean())
-
-
-def wrists_in_chest(motion: Motion) -> np.ndarray:
-    """(T, 2, 3) left and right wrist in the frame of the chest, metres."""
-    transforms = joint_transforms(mannequin(), motion.poses, motion.translation)
-    chest = skeleton.INDEX["spine3"]
-    offset = transforms.positions[:, skeleton.WRISTS] - transforms.positions[:, [chest]]
-    return np.einsum("tji,tkj->tki", transforms.rotations[:, chest], offset)
 
 
 def wrist_distance_m(a: Motion, b: Motion) -> float:
@@ -241,7 +213,6 @@ def remake_real_minute(folder: Path) -> None:
     measured = {
         "take": "2_scott_0_1_1",
         "joint_step_q999_m": round(float(np.quantile(joint_steps(motion), 0.999)), 4),
-        "slide_cm_s": round(slide_cm_s(motion), 2),
         "quality": quality.real_minute(folder),
     }
     Path(str(REAL_MINUTE)).write_text(json.dumps(measured, indent=2) + "\n")

@@ -35,6 +35,7 @@ class TrainDiffusion:
     sources: dict[str, float]  # share of the windows from each source
     model: DenoiserConfig
     training: Training
+    beta: float = 1.0  # of the loss, see `x0_loss`
     audio_dropout: float = 0.1  # share of the windows whose speech is not heard, for guidance (Ho & Salimans 2022)
 
 
@@ -85,7 +86,7 @@ def train(config: TrainDiffusion, directory: Path) -> None:
         has_audio = torch.rand(len(x0), device=run.device) >= config.audio_dropout
         seed = x0[:, : model.seed_steps]
         predicted = run.model(add_noise(x0, t, noise, schedule) * known, t, speech, seed, has_audio)
-        run.update(x0_loss(predicted.float(), x0, known))
+        run.update(x0_loss(predicted.float(), x0, known, config.beta))
 
     if run.fabric.is_global_zero:
         run.plain.load_state_dict(run.averaged())

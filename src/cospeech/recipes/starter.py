@@ -81,6 +81,7 @@ STARTERS = {
     ),
 }
 GUIDANCE = 1.5
+BETA = 5.0  # of the loss of the diffusion
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
 QUANTIZER = QuantizerConfig(code_dim=32, num_codes=256, num_stages=6, temperature=0.0)
 DENOISER = DenoiserConfig(
@@ -125,7 +126,7 @@ def make(config: MakeStarter) -> Path:
         list(pool.map(_train_tokenizer, [configs[part] for part in left], [runs[part] for part in left]))
     run = config.out / "diffusion"
     training = Training(config.diffusion_steps, config.diffusion_batch, lr=4e-4, accelerator=config.accelerator)
-    whole = TrainDiffusion(store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training)
+    whole = TrainDiffusion(store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training, beta=BETA)
     if left and run.is_dir():
         raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
     if not is_finished(run, whole, "denoiser.safetensors"):

@@ -1,0 +1,84 @@
+"""Speech of voices that no starter learned from, human and synthetic, and the excerpts that measures are taken on."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cospeech import prosody
+from cospeech.data import voices
+from cospeech.data.voices import Phone
+from cospeech.errors import DataError
+from cospeech.speech import Speech
+
+EXCERPT_S = 10.0
+HOP_S, COPIES = 2.0, 3  # of human voices, for there are few: excerpts overlap and are used with three seeds each
+MONOLOGUES = 144  # of which those of held-out voices are used
+
+
+class Voice(NamedTuple):
+    """What one speaker says."""
+
+    name: str
+    speech: Speech
+    phones: tuple[Phone, ...] = ()  # empty where nobody knows them
+
+
+class Excerpt(NamedTuple):
+    voice: str
+    speech: Speech
+    seed: int
+    phones: tuple[Phone, ...] = ()
+
+
+def human_voices(data: Path | None) -> list[Voice]:
+    """Recordings that no starter was trained on.
+
+    Args:
+        data: Folder with `speech/librispeech`; None: only the recording in the package.
+    """
+    package = [Voice("jfk", Speech.load(Path(str(files("cospeech") / "assets" / "speech" / "jfk.ogg"))))]
+    if data is None:
+        return package
+    folder = data / "speech" / "librispeech"
+    paths = sorted(folder.glob("*.ogg"))
+    if not paths:
+        raise DataError(f"{folder}: no recordings (*.ogg) in it. Give the folder that holds `speech/librispeech`.")
+    return [*package, *(Voice(path.stem, Speech.load(path)) for path in paths)]
+
+
+def synthetic_voices() -> list[Voice]:
+    """Monologues of voices that no starter was trained on, some in languages that none was trained on."""
+    spoken = voices.monologues(MONOLOGUES, seed=1)
+    return [Voice(*monologue) for monologue in spoken if voices.is_held_out(monologue[0])]
+
+
+def excerpts(speakers: Sequence[Voice], hop_s: float = EXCERPT_S, copies: int = 1) -> list[Excerpt]:
+    """Ten seconds at a time, each with a seed of its own and the phones that lie in it."""
+    found: list[Excerpt] = []
+    for name, speech, phones in speakers:
+        for start_s in np.arange(0, speech.duration_s - EXCERPT_S + 1e-6, hop_s).tolist():
+            cut, end_s = speech.cut(start_s, start_s + EXCERPT_S), start_s + EXCERPT_S
+            inside = [phone for phone in phones if phone.start_s >= start_s and phone.end_s <= end_s]
+            said = tuple(Phone(text, begin - start_s, end - start_s) for text, begin, end in inside)
+            found += [Excerpt(name, cut, len(found) + copy, said) for copy in range(copies)]
+    return found
+
+
+def of_another_voice(cuts: Sequence[Excerpt]) -> list[int]:
+    """For each excerpt the next one, round the list, of another voice, or where there is none of another sound."""
+    others = []
+    for i, one in enumerate(cuts):
+        following = [(i + k) % len(cuts) for k in range(1, len(cuts))]
+        voice = [j for j in following if cuts[j].voice != one.voice]
+        sound = [j for j in following if cuts[j].speech is not one.speech]
+        others.append([*voice, *sound, *following, i][0])
+    return others
+
+
+def joined(speakers: Sequence[Voice]) -> Speech:
+    """All that voices say, one after the other."""
+    parts = [speaker.speech.resample(prosody.SAMPLE_RATE).samples for speaker in speakers]
+    return Speech(np.concatenate(parts), prosody.SAMPLE_RATE)
