@@ -84,7 +84,8 @@ def x0_loss(predicted: Tensor, x0: Tensor, mask: Tensor | None = None, beta: flo
 
     Args:
         predicted, x0: (B, S, C).
-        mask: (B, S, 1) or (B, S, C), 0 where a latent is padding or belongs to a part that was not captured.
+        mask: (B, S, 1) or (B, S, C), 0 where a latent is padding or belongs to a part that was not captured;
+            elsewhere its weight.
         beta: Where the distance turns from square to straight; published: 1. What is straight leads to the median
             instead of the mean, and what is rare, such as a blink, gets lost; a large beta is the squared error.
 

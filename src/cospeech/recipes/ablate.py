@@ -60,7 +60,7 @@ VARIANTS = (
     Variant("without log-mels", columns=(prosody.ENERGY, prosody.ONSET, prosody.PITCH, prosody.VOICING)),
     Variant("latents of 16 numbers", code_dim=16),
     Variant("latents of 64 numbers", code_dim=64),
-    Variant("the published loss, beta 1", beta=1.0),
+    Variant("squared error", beta=5.0),
     Variant("half the training steps", longer=0.5),
     Variant("twice the training steps", longer=2.0),
     Variant("no guidance", guidance=1.0),
@@ -108,9 +108,8 @@ def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str
 def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline:
     """The variant as a pipeline for the upper body, trained now if it was not before."""
     trained = variant.trained_as
-    columns = "all" if trained.columns is None else "_".join(map(str, trained.columns))
-    name = f"{trained.synthetic:g}-{columns}-{trained.code_dim or 'same'}-{trained.longer:g}"
-    folder = run / "ablation" / name
+    first = next(other.name for other in VARIANTS if other.trained_as == trained)
+    folder = run / "ablation" / first.replace(" ", "-")
     store = _store(trained, run, folder)
     of_part = run / PART
     base = load_json(TrainTokenizer, of_part / "config.json")
@@ -122,9 +121,9 @@ def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline
         if not is_finished(of_part, config, "tokenizer.safetensors"):
             tokenizer.train(config, of_part)
     model = replace(starter.DENOISER, parts=(PART,), code_dim=code_dim)
-    training = Training(round(steps * trained.longer), 64, lr=4e-4, accelerator=accelerator)
+    training = Training(round(steps * trained.longer), 32, lr=5e-4, accelerator=accelerator)
     shares = load_json(TrainDiffusion, run / "diffusion" / "config.json").sources
-    config = TrainDiffusion(store, {PART: of_part}, shares, model, training, beta=variant.beta)
+    config = TrainDiffusion(store, {PART: of_part}, shares, model, training, variant.beta, starter.LOSS_WEIGHTS)
     if not is_finished(folder / "diffusion", config, "denoiser.safetensors"):
         diffusion.train(config, folder / "diffusion")
     return _pipeline(variant, model, TrainedTokenizer.load(of_part), folder, Store(run / "store.npz"))

@@ -6,7 +6,7 @@ from each of their first frames in turn so that windows may begin at any frame.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ class TrainDiffusion:
     model: DenoiserConfig
     training: Training
     beta: float = 1.0  # of the loss, see `x0_loss`
+    weights: dict[str, float] = field(default_factory=dict)  # of body parts in the loss; 1 for those not named
     audio_dropout: float = 0.1  # share of the windows whose speech is not heard, for guidance (Ho & Salimans 2022)
 
 
@@ -77,6 +78,8 @@ def train(config: TrainDiffusion, directory: Path) -> None:
     schedule = cosine_schedule(model.num_timesteps)
 
     run = Run(directory, config, config.training, lambda: _TrainingStep(Denoiser(model)))
+    weights = [config.weights.get(part, 1.0) for part in model.parts for _ in range(model.code_dim)]
+    weights = torch.tensor(weights, device=run.device)  # (C,)
     for _ in run.steps():
         batch = windows.batch(config.training.batch_size, *run.key())
         x0, known, speech = (torch.from_numpy(batch[name]).to(run.device) for name in ("latents", "known", "speech"))
@@ -86,7 +89,7 @@ def train(config: TrainDiffusion, directory: Path) -> None:
         has_audio = torch.rand(len(x0), device=run.device) >= config.audio_dropout
         seed = x0[:, : model.seed_steps]
         predicted = run.model(add_noise(x0, t, noise, schedule) * known, t, speech, seed, has_audio)
-        run.update(x0_loss(predicted.float(), x0, known, config.beta))
+        run.update(x0_loss(predicted.float(), x0, known * weights, config.beta))
 
     if run.fabric.is_global_zero:
         run.plain.load_state_dict(run.averaged())

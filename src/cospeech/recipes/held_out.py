@@ -1,4 +1,9 @@
-"""Speech of voices that no starter learned from, human and synthetic, and the excerpts that measures are taken on."""
+"""Speech of voices that no starter learned from, human and synthetic, and the excerpts that measures are taken on.
+
+    python -m cospeech.recipes.held_out --data DATA --out excerpts
+
+writes six excerpts, to be looked at and listened to.
+"""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -6,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import soundfile
+import tyro
 
 from cospeech import prosody
 from cospeech.data import voices
@@ -82,3 +89,26 @@ def joined(speakers: Sequence[Voice]) -> Speech:
     """All that voices say, one after the other."""
     parts = [speaker.speech.resample(prosody.SAMPLE_RATE).samples for speaker in speakers]
     return Speech(np.concatenate(parts), prosody.SAMPLE_RATE)
+
+
+def write(data: Path, out: Path) -> None:
+    """Write three human excerpts and three in languages that no starter was trained on or that are not English.
+
+    Args:
+        data: Folder with `speech/librispeech`.
+        out: Folder for the wavs.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    spoken = {
+        voice.name.split("+")[0]: voice for voice in reversed(synthetic_voices()) if not voice.name.startswith("en")
+    }
+    unheard = sorted(spoken, key=lambda language: (language not in voices.HELD_OUT, language))
+    for voice in [*human_voices(data)[1:4], *(spoken[language] for language in unheard[:3])]:
+        cut = excerpts([voice])[0].speech
+        path = out / f"{voice.name}.wav"
+        soundfile.write(path, cut.samples, cut.rate)
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    tyro.cli(write)

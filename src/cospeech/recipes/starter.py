@@ -81,7 +81,8 @@ STARTERS = {
     ),
 }
 GUIDANCE = 1.5
-BETA = 5.0  # of the loss of the diffusion
+BETA = 1.0  # of the loss of the diffusion
+LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5}  # fingers fidget by chance: much to learn that matters little
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
 QUANTIZER = QuantizerConfig(code_dim=32, num_codes=256, num_stages=6, temperature=0.0)
 DENOISER = DenoiserConfig(
@@ -104,8 +105,8 @@ class MakeStarter:
     name: Literal["starter", "starter-open"] = "starter"
     tokenizer_steps: int = 6_000
     tokenizer_batch: int = 32
-    diffusion_steps: int = 9_000
-    diffusion_batch: int = 64
+    diffusion_steps: int = 20_000
+    diffusion_batch: int = 32
     accelerator: str = "auto"
     together: int = 2  # tokenizers trained at a time, each in a process with one thread
 
@@ -125,8 +126,10 @@ def make(config: MakeStarter) -> Path:
     with ProcessPoolExecutor(config.together, mp_context=get_context("spawn")) as pool:
         list(pool.map(_train_tokenizer, [configs[part] for part in left], [runs[part] for part in left]))
     run = config.out / "diffusion"
-    training = Training(config.diffusion_steps, config.diffusion_batch, lr=4e-4, accelerator=config.accelerator)
-    whole = TrainDiffusion(store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training, beta=BETA)
+    training = Training(config.diffusion_steps, config.diffusion_batch, lr=5e-4, accelerator=config.accelerator)
+    whole = TrainDiffusion(
+        store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training, BETA, LOSS_WEIGHTS
+    )
     if left and run.is_dir():
         raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
     if not is_finished(run, whole, "denoiser.safetensors"):
