@@ -147,7 +147,6 @@ def convert(
     """
     from cospeech import files
     from cospeech.facemap import FaceMap
-    from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
     if face and not audio:
@@ -167,6 +166,8 @@ def convert(
     if mirror:
         read = read.mirror()
     if face and read.face is None:
+        from cospeech.pipeline import load_pipeline  # imports torch, which the other conversions do without
+
         read = load_pipeline(face).add_face(read, speech)
     if mapping:
         read = mapping.apply(read)

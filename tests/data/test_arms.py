@@ -69,7 +69,7 @@ def test_a_fist_is_closed_and_an_open_hand_is_not():
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_stroke_is_fastest_on_its_syllable(kind, rng):
-    stroke = Stroke(60, kind, ("right", "left"), 1.0, 0.5, True, False, False)
+    stroke = Stroke(60, kind, ("right", "left"), 1.0, True, False)
     persona = Persona.random(rng)
     poses = np.zeros((120, 55, 3))
     arms.plant_arms(poses, [Unit((stroke,), 75)], FPS, persona, rng)

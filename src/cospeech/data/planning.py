@@ -87,9 +87,7 @@ class Stroke:
     kind: str
     hands: tuple[str, ...]  # "left", "right" or both, the leading one first
     size: float
-    prominence: float  # of its syllable
     first: bool  # of its unit: the hands come from rest
-    repeated: bool  # the same gesture once more
     beat: bool  # only a small beat in the place where the hands are
 
 
@@ -137,12 +135,12 @@ def _stroke(
     size = persona.size * rng.uniform(0.75, 1.2) * (1 + 0.15 * np.clip(prominence, -1, 1.5))
     if before and (beat or rng.random() < persona.repeats):
         last = before[-1]
-        return Stroke(frame, last.kind, last.hands, size, prominence, False, not beat, beat)
+        return Stroke(frame, last.kind, last.hands, size, False, beat)
     kind = str(rng.choice(list(KINDS), p=persona.kinds))
     hands = ("right", "left") if rng.random() < persona.right_handed else ("left", "right")
     if rng.random() > KINDS[kind].both * persona.both:
         hands = hands[:1]
-    return Stroke(frame, kind, hands, size, prominence, not before, False, beat)
+    return Stroke(frame, kind, hands, size, not before, beat)
 
 
 def _phrases(frames: np.ndarray, pause: float) -> list[tuple[int, int]]:
