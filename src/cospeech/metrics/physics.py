@@ -9,7 +9,7 @@ import numpy as np
 from cospeech import collision, limits
 from cospeech.body import JointTransforms, joint_positions, mannequin
 from cospeech.rotation import axis_angle_to_quaternion
-from cospeech.skeleton import FEET, HANDS, INDEX, NUM_JOINTS, REST_TRANSLATION, WRISTS
+from cospeech.skeleton import FEET, INDEX, NUM_JOINTS, REST_TRANSLATION, WRISTS
 
 CONTACT_M = 0.02  # a foot joint that near to its standing height touches the floor
 TREMOR_HZ = (8.0, 15.0)  # faster than gesture, as fast as tremor and the noise of networks
@@ -122,8 +122,3 @@ def angular_speed(poses: np.ndarray, fps: float) -> np.ndarray:
         np.linalg.norm(quaternion[1:] + quaternion[:-1], axis=-1),
     )
     return 4 * np.arcsin(np.minimum(apart / 2, 1)) * fps
-
-
-def top_finger_speed(poses: np.ndarray, fps: float) -> float:
-    """The largest speed at which a finger joint of poses (T, 55, 3) turns, rad/s; compared with a real person's."""
-    return float(angular_speed(poses[:, HANDS], fps).max(initial=0))
