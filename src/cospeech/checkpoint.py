@@ -67,6 +67,7 @@ class ModelConfig:
     tokenizers: dict[str, TokenizerConfig]  # one for each of `denoiser.parts`
     fps: float = 30.0
     steps: int = 25  # diffusion steps unless the user says otherwise
+    snap: bool = True  # latents to codes before they are decoded, as published; False: what stands still stands stiller
     guidance: float = 1.0  # how much further than with no speech the motion goes with it; 1: just as the network says
     quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need
     architecture: Literal["syntalker"] = "syntalker"

@@ -197,7 +197,7 @@ class Pipeline:
         vectors = {}
         for i, (part, tokenizer) in enumerate(self.tokenizers.items()):
             width = self.config.denoiser.code_dim
-            vector = tokenizer.decode_long(latents[..., i * width : (i + 1) * width])[0, :num_frames]
+            vector = tokenizer.decode_long(latents[..., i * width : (i + 1) * width], self.config.snap)[0, :num_frames]
             vector = vector * self.statistics[f"{part}.std"] + self.statistics[f"{part}.mean"]
             vectors[part] = vector.float().cpu().numpy()
         poses, translation, face = features.decode(vectors)

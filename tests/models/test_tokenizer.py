@@ -104,11 +104,20 @@ def test_halo_is_what_one_step_reaches_and_not_a_step_more(config):
 
 
 @pytest.mark.parametrize("chunk_steps", [1, 7, 40, 97, 200])
+@pytest.mark.parametrize("snap", [True, False])
 @torch.inference_mode()
-def test_long_sequences_decode_in_chunks_to_the_same_frames(small, chunk_steps):
+def test_long_sequences_decode_in_chunks_to_the_same_frames(small, chunk_steps, snap):
     latents = small.encode(parity.inputs("long", (1, 388, 78)))
-    chunked = small.decode_long(latents, chunk_steps)
-    torch.testing.assert_close(chunked, small.decode(latents), atol=1e-5, rtol=0)
+    chunked = small.decode_long(latents, snap, chunk_steps)
+    torch.testing.assert_close(chunked, small.decode(latents, snap), atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_latents_are_snapped_or_decoded_as_they_are(small):
+    latents = small.encode(parity.inputs("long", (1, 40, 78)))
+    codes = small.quantizer.decode(small.quantizer.encode(latents))
+    torch.testing.assert_close(small.decode(latents), small.decode(codes, snap=False))
+    assert not torch.allclose(small.decode(latents), small.decode(latents, snap=False), atol=1e-3)
 
 
 def test_no_latents_decode_to_no_frames(small):

@@ -37,12 +37,14 @@ def test_the_table_says_what_passes():
     good = {name: Estimate(np.nan, np.nan, np.nan) for name in names}
     good["rest inside speech"] = Estimate(0.10, 0.05, 0.15)
     good["strokes a minute"] = Estimate(100, 90, 110)
-    header, *rows = quality.table({"model": good}, {"strokes a minute": 63.0})
-    assert header == ("measure", "model", "real minute", "wanted", "")
+    other = good | {"diversity, m": Estimate(0.1, 0.1, 0.1)}
+    header, *rows = quality.table({"model": good, "planted": other}, {"strokes a minute": 63.0})
+    assert header == ("measure", "model", "planted", "real minute", "wanted", "")
     cells = {row[0]: row for row in rows}
     assert cells["rest inside speech"][-2:] == ("at most 0.15", "yes")
-    assert cells["strokes a minute"][2:] == ("63", "42 to 94.5", "NO")
-    assert cells["diversity, m"][-1] == "NO"  # what is missing does not pass
+    assert cells["strokes a minute"][3:] == ("63", "42 to 94.5", "NO")
+    assert cells["diversity, m"][-1] == "NO"  # what another system has and the model lacks does not pass
+    assert "blinks a minute" not in cells  # of what none has nothing can be said
 
 
 def test_of_what_must_be_sure_the_interval_decides():
@@ -105,7 +107,10 @@ def test_the_numbers_are_written_as_json_and_as_a_table(speech, tmp_path, monkey
     results = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)["results"]
     assert results["human"]["model"]["diversity, m"] == {"value": 1, "low": 0, "high": 2}
     assert results["synthetic"]["model"]["blinks a minute"] is None
-    assert "synthetic voices, 1 excerpts of 1 voices" in (tmp_path / "table.md").read_text()
+    table = (tmp_path / "table.md").read_text()
+    assert "synthetic voices, 1 excerpts of 1 voices" in table
+    assert "diversity" in table
+    assert "blinks" not in table  # which no system has: no row says that the model fails
 
 
 def test_the_real_minute_is_complete():

@@ -35,7 +35,7 @@ class WaveformEncoderConfig:
 
 @dataclass(frozen=True)
 class FrameEncoderConfig:
-    """Convolutions over speech features that already come at the motion's frame rate."""
+    """Convolutions over speech features that already come at the motion's frame rate, the last with a stride."""
 
     channels: int = 68  # features per frame
     width: int = 256  # A
@@ -230,7 +230,7 @@ class SpeechEncoder(nn.Module):
         if isinstance(config.audio, WaveformEncoderConfig):
             self.audio: WaveformEncoder | FrameEncoder = WaveformEncoder(config.audio)
         else:
-            self.audio = FrameEncoder(config.audio)
+            self.audio = FrameEncoder(config.audio, config.frames_per_step)
         self.word_table: nn.Embedding | None = None
         fused = config.audio.width
         if config.words is not None:
@@ -240,8 +240,10 @@ class SpeechEncoder(nn.Module):
         self.fuse = nn.Linear(fused, config.speech_width)
 
     def forward(self, audio: Tensor, words: Tensor | None, has_audio: Tensor | None) -> Tensor:
-        # Frames are averaged first: all that follows is linear, so the result is the published one at a quarter's cost.
-        fused = self._per_step(self.audio(audio, has_audio))  # (B, S, A)
+        fused = self.audio(audio, has_audio)
+        if isinstance(self.audio, WaveformEncoder):
+            # Averaged here: all that follows is linear, so the result is the published one at a quarter's cost.
+            fused = self._per_step(fused)  # (B, S, A)
         if self.word_table is not None:
             if words is None:
                 raise ValueError("This network reads words: `words` (B, T) is needed.")
@@ -273,19 +275,22 @@ class WaveformEncoder(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    def __init__(self, config: FrameEncoderConfig):
+    def __init__(self, config: FrameEncoderConfig, frames_per_step: int):
         super().__init__()
         self.first = nn.Conv1d(config.channels, config.width, config.kernel, padding="same")
         self.rest = nn.ModuleList(
             nn.Conv1d(config.width, config.width, config.kernel, padding="same") for _ in range(config.depth - 1)
         )
+        # Where within a step something is heard matters: a mean over the step would lose it.
+        self.last = nn.Conv1d(config.width, config.width, frames_per_step, stride=frames_per_step)
         self.no_audio = nn.Parameter(torch.zeros(config.width))
 
-    def forward(self, features: Tensor, has_audio: Tensor | None = None) -> Tensor:  # (B, T, F) -> (B, T, A)
+    def forward(self, features: Tensor, has_audio: Tensor | None = None) -> Tensor:  # (B, T, F) -> (B, S, A)
         h = F.gelu(self.first(features.mT))  # (B, A, T)
         for convolution in self.rest:
             h = h + F.gelu(convolution(h))
-        return h.mT if has_audio is None else torch.where(has_audio[:, None, None], h.mT, self.no_audio)
+        h = self.last(h).mT
+        return h if has_audio is None else torch.where(has_audio[:, None, None], h, self.no_audio)
 
 
 def rename_published(state: Mapping[str, object], config: DenoiserConfig) -> dict[str, Tensor]:

@@ -100,18 +100,18 @@ class Tokenizer(nn.Module):
         """(B, S, Q) -> (B, T, C)."""
         return self.decoder(self.quantizer.decode(codes))
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """(B, S, D) continuous latents -> (B, T, C): snap them to the nearest codes, decode those."""
-        return self.decode_codes(self.quantizer.encode(latents))
+    def decode(self, latents: Tensor, snap: bool = True) -> Tensor:
+        """(B, S, D) continuous latents -> (B, T, C): snapped to the nearest codes first, as in [3], or as they are."""
+        return self.decode_codes(self.quantizer.encode(latents)) if snap else self.decoder(latents)
 
-    def decode_long(self, latents: Tensor, chunk_steps: int = 256) -> Tensor:
+    def decode_long(self, latents: Tensor, snap: bool = True, chunk_steps: int = 256) -> Tensor:
         """`decode` for sequences of any length: the same frames, memory for `chunk_steps` only besides the result."""
         halo, frames = self.config.halo_steps, self.config.frames_per_step
         length = latents.shape[1]
         chunks = []
         for start in range(0, length, chunk_steps):
             end, left = min(start + chunk_steps, length), max(start - halo, 0)
-            motion = self.decode(latents[:, left : end + halo])
+            motion = self.decode(latents[:, left : end + halo], snap)
             chunks.append(motion[:, (start - left) * frames : (end - left) * frames])
         return torch.cat(chunks, dim=1) if chunks else latents.new_zeros(latents.shape[0], 0, self.config.channels)
 

@@ -9,6 +9,7 @@ Variants that are trained already are not trained again.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -22,17 +23,21 @@ from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip, write_store
 from cospeech.formats.output import check_target, replacing
 from cospeech.models.syntalker import DenoiserConfig
+from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline
 from cospeech.recipes import diffusion, held_out, quality, starter, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
+from cospeech.speech import Speech
 
 PART = "upper"
 MEASURES = (
     *("wrists follow the energy", "stroke to stress, of shuffled", "strokes a minute", "wrist speed, m/s"),
     *("wrist speed, 95th percentile, m/s", "rest inside speech", "wrist jerk, m/s^3"),
+    "speed in digital silence, of speech",
 )
+EVERY = 4  # of the excerpts is also measured with another seed and with silence
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,12 @@ class Variant:
     longer: float = 1.0  # factor on the training steps
     guidance: float = starter.GUIDANCE
     steps: int = 25
+    snap: bool = False  # latents to codes before they are decoded
 
     @property
     def trained_as(self) -> "Variant":
-        """The variant whose training serves: guidance and diffusion steps matter in sampling alone."""
-        return replace(self, name="", guidance=starter.GUIDANCE, steps=25)
+        """The variant whose training serves: how it is sampled and decoded does not matter in training."""
+        return replace(self, name="", guidance=starter.GUIDANCE, steps=25, snap=False)
 
 
 VARIANTS = (
@@ -64,7 +70,9 @@ VARIANTS = (
     Variant("half the training steps", longer=0.5),
     Variant("twice the training steps", longer=2.0),
     Variant("no guidance", guidance=1.0),
-    Variant("guidance 2", guidance=2.0),
+    Variant("guidance 1.5", guidance=1.5),
+    Variant("guidance 3", guidance=3.0),
+    Variant("latents snapped to codes", snap=True),
     Variant("10 diffusion steps", steps=10),
     Variant("50 diffusion steps", steps=50),
 )
@@ -97,12 +105,18 @@ def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str
     lines = [f"| variant | {' | '.join(MEASURES)} |", f"|---|{'---|' * len(MEASURES)}"]
     for variant in VARIANTS:
         pipeline = train(variant, run, steps, accelerator)
-        motions = [pipeline.generate(e.speech, seed=e.seed, finish=False) for e in track(excerpts, variant.name)]
+        motions = [_make(pipeline, e.speech, e.seed) for e in track(excerpts, variant.name)]
         values = [quality.of_motion(m, e.speech) for m, e in zip(motions, excerpts, strict=True)]
-        cells = [str(quality.estimate([v[name] for v in values])) for name in MEASURES]
+        make = partial(_make, pipeline)
+        values += [quality.of_several(make, e) for e in track(excerpts[::EVERY], f"{variant.name}: silence")]
+        cells = [str(quality.estimate([v[name] for v in values if name in v])) for name in MEASURES]
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
         with replacing(out) as path:
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _make(pipeline: Pipeline, speech: Speech, seed: int) -> Motion:
+    return pipeline.generate(speech, seed=seed, finish=False)
 
 
 def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline:
@@ -155,7 +169,13 @@ def _pipeline(
     variant: Variant, model: DenoiserConfig, trained: TrainedTokenizer, folder: Path, store: Store
 ) -> Pipeline:
     config = ModelConfig(
-        "ablation", "", model, {PART: trained.model.config}, steps=variant.steps, guidance=variant.guidance
+        name="ablation",
+        licence="",
+        denoiser=model,
+        tokenizers={PART: trained.model.config},
+        steps=variant.steps,
+        snap=variant.snap,
+        guidance=variant.guidance,
     )
     networks = Networks(config)
     networks.denoiser.load_state_dict(load_file(folder / "diffusion" / "denoiser.safetensors"))

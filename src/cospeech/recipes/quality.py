@@ -292,10 +292,13 @@ def _plain(found: Estimate) -> dict[str, float] | None:
 def table(results: dict[str, dict[str, Estimate]], real: dict[str, float]) -> list[tuple[str, ...]]:
     """A header, then one row a measure: one column a system, what is wanted, and whether the model has it.
 
-    Of what is `surely` wanted the low end of the interval decides as well.
+    Of what is `surely` wanted the low end of the interval decides as well. A measure that no system has on these
+    excerpts, such as that of sounds where nobody wrote down the sounds, has no row.
     """
     rows = [("measure", *results, "real minute", "wanted", "")]
     for name, wanted in WANTED.items():
+        if all(np.isnan(system[name].value) for system in results.values()):
+            continue
         cells = [str(system[name]) for system in results.values()]
         scale = real.get(name, np.nan) if wanted.of_real else 1.0
         low, high = wanted.low * scale, wanted.high * scale

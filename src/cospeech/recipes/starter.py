@@ -80,7 +80,7 @@ STARTERS = {
         data="starter_open_data.md",
     ),
 }
-GUIDANCE = 1.5
+GUIDANCE = 2.5
 BETA = 1.0  # of the loss of the diffusion
 LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5}  # fingers fidget by chance: much to learn that matters little
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
@@ -160,6 +160,7 @@ def export(name: str, out: Path) -> Path:
         licence=STARTERS[name].licence,
         denoiser=DENOISER,
         tokenizers={part: trained.model.config for part, trained in tokenizers.items()},
+        snap=False,
         guidance=GUIDANCE,
     )
     networks = Networks(config)
