@@ -20,16 +20,17 @@ from cospeech.body import mannequin
 from cospeech.data.noise import smooth, smooth_noise
 from cospeech.data.planning import KINDS, Persona, Stroke, Unit
 
-# Curl of index, middle, ring and little finger and of the thumb (0 straight, 1 a fist), then how far they are spread.
+# Curl of index, middle, ring and little finger and of the thumb (0 straight, 1 a fist), then how far they are spread:
+# at 0 they are fanned, as in the rest pose; at -0.13 they touch.
 SHAPES = {
-    "relaxed": (0.30, 0.36, 0.42, 0.45, 0.30, 0.0),
-    "open": (0.06, 0.09, 0.11, 0.12, 0.02, 0.14),
-    "loose": (0.18, 0.26, 0.32, 0.36, 0.18, 0.05),
-    "flat": (0.03, 0.03, 0.03, 0.03, 0.25, -0.13),  # the resting fingers are fanned a little
-    "point": (0.04, 0.80, 0.90, 0.92, 0.70, 0.0),
-    "count": (0.05, 0.10, 0.85, 0.90, 0.75, 0.10),
-    "pinch": (0.48, 0.40, 0.30, 0.25, 0.62, 0.08),
-    "fist": (0.95, 0.98, 1.00, 1.00, 0.70, 0.0),
+    "relaxed": (0.36, 0.44, 0.50, 0.54, 0.30, -0.11),
+    "open": (0.08, 0.11, 0.14, 0.17, 0.04, 0.0),
+    "loose": (0.22, 0.31, 0.38, 0.43, 0.18, -0.09),
+    "flat": (0.03, 0.03, 0.03, 0.03, 0.25, -0.13),
+    "point": (0.04, 0.80, 0.90, 0.92, 0.70, -0.1),
+    "count": (0.05, 0.10, 0.85, 0.90, 0.75, 0.06),
+    "pinch": (0.48, 0.40, 0.34, 0.32, 0.62, -0.04),
+    "fist": (0.95, 0.98, 1.00, 1.00, 0.70, -0.1),
 }
 RESTS = {  # wrist target and palm while the hands rest
     "sides": ((0.09, -0.50, 0.05), (-1.0, 0.0, -0.1)),
@@ -42,7 +43,8 @@ _TWIST_MIDDLE, _TWIST_REACH = np.radians(-60), np.radians(110)  # of the forearm
 _FIST = (1.25, 1.5, 0.9)  # flexion of the three joints of a finger at curl 1, radians
 # Hands in the air never hold quite still: deviation and seconds of their wandering, and of the curling of fingers.
 _WANDER = ((0.055, 0.9), (0.02, 0.45))
-_FIDGET = ((0.2, 1.5), (0.3, 0.5))
+_FIDGET = ((0.22, 1.5), (0.33, 0.5))
+_FIDGET_SHARE = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.12])  # fingers curl, they hardly spread
 
 
 @dataclass
@@ -115,8 +117,8 @@ def plant_arms(
         up[begin : unit.end] = 1
         if following and following.strokes[0].frame - unit.end < 1.3 * fps:
             continue  # not worth going back for
-        pause_s = rng.uniform(0.05, 0.25)
-        waits = following is not None and following.strokes[0].frame - unit.end < 4.5 * fps and rng.random() < 0.5
+        pause_s = rng.uniform(0.0, 0.15)
+        waits = following is not None and following.strokes[0].frame - unit.end < 4.5 * fps and rng.random() < 0.6
         for arm in arms:
             begin = max(unit.end, arm.free) + pause_s * fps
             if waits:
@@ -126,12 +128,12 @@ def plant_arms(
     gate = 0.08 + 0.92 * _smooth_gate(up, fps)
     for arm in arms:
         wrist, palm, shape, flex = (track.values(num_frames) for track in (arm.wrist, arm.palm, arm.shape, arm.flex))
-        for values, wandering in ((wrist, _WANDER), (shape, _FIDGET)):
+        for values, wandering, share in ((wrist, _WANDER, np.ones(3)), (shape, _FIDGET, _FIDGET_SHARE)):
             for deviation, seconds in wandering:
                 noise = smooth_noise(num_frames, values.shape[1], seconds, fps, rng)
-                values += deviation * gate[:, None] * noise
+                values += deviation * share * gate[:, None] * noise
         wrist = np.stack([smooth(axis, _INERTIA_S * fps) for axis in wrist.T], axis=1)
-        wrist = _not_quite_straight(wrist)
+        wrist = _not_quite_straight(_below_the_face(wrist))
         swivel = 0.25 * smooth_noise(num_frames, 1, 2.5, fps, rng)[:, 0] + rng.normal(scale=0.15)
         pose_arm(poses, arm.side, wrist, palm, shape, flex[:, 0], swivel)
 
@@ -215,6 +217,15 @@ def _retract(arm: Arm, begin: float, end: float, persona: Persona, rng: np.rando
     arm.shape.go(rest.shape.goal, begin, end)
     arm.flex.go([0.0], begin, end)
     arm.free, arm.up = end, False
+
+
+def _below_the_face(wrist: np.ndarray) -> np.ndarray:
+    """Wrist targets (T, 3) lowered, softly, where the hand would hide the face; out to the side it may be higher."""
+    height = -0.13 + 0.9 * np.clip(wrist[:, 0] + 0.02, 0, 0.3)
+    beyond = np.maximum(wrist[:, 1] - height, 0)
+    wrist = wrist.copy()
+    wrist[:, 1] += 0.04 * np.tanh(beyond / 0.04) - beyond
+    return wrist
 
 
 def _not_quite_straight(wrist: np.ndarray) -> np.ndarray:

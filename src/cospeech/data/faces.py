@@ -142,7 +142,7 @@ def _move_mouth(
     free = (1 - mouth.closed) * (1 - 0.7 * mouth.teeth)
 
     jaw = _WIDEST * np.tanh(persona.opening * 1.3 * opening / _WIDEST)
-    jaw = jaw * (1 - 0.7 * mouth.closed) * (1 - 0.35 * mouth.teeth)
+    jaw = jaw * (1 - 0.8 * mouth.closed) * (1 - 0.35 * mouth.teeth)
     face.add("jawOpen", jaw)
     face.add("mouthClose", jaw * mouth.closed)
     face.add("mouthPress", 0.3 * mouth.closed)

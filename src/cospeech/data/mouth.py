@@ -142,12 +142,12 @@ def spoken(phones: Sequence[Phone], num_frames: int, fps: float) -> Mouth:
 def _contact(begin: np.ndarray, end: np.ndarray, strength: np.ndarray, at: np.ndarray, fps: float) -> np.ndarray:
     """(T,) how far lips or tongue have come to what they touch during some of N spans.
 
-    At least one frame sees every contact. Where the second half of a stop is its release, contact is in the first.
+    At least one frame sees every contact. The last of a stop is its release.
     """
     touching = np.flatnonzero(strength)
     result = np.zeros(len(at))
     for i in touching:
-        until = begin[i] + 0.65 * (end[i] - begin[i])
+        until = begin[i] + 0.8 * (end[i] - begin[i])
         first, last = np.searchsorted(at, [begin[i] - 2 * _RAMP_S, until + 2 * _RAMP_S])
         outside = np.maximum(begin[i] - at[first:last], at[first:last] - until) - 0.5 / fps
         result[first:last] = np.maximum(result[first:last], strength[i] * ease(1 - outside / _RAMP_S))

@@ -74,7 +74,7 @@ class Persona:
             beating=float(rng.uniform(0.3, 0.6)),
             both=float(rng.uniform(0.8, 1.3)),
             repeats=float(rng.uniform(0.25, 0.55)),
-            rest=str(rng.choice(["sides", "front", "belly"], p=[0.4, 0.35, 0.25])),
+            rest=str(rng.choice(["sides", "front", "belly"], p=[0.55, 0.25, 0.2])),
             kinds=tuple(rng.dirichlet(2.0 * usual)),
         )
 
@@ -124,7 +124,7 @@ def plan(syllables: Syllables, num_frames: int, fps: float, persona: Persona, rn
             strokes.append(_stroke(frame, not stressed, prominence, strokes, persona, rng))
             before = frame
         if strokes:
-            end = int(syllables.frames[last - 1] + rng.uniform(0.1, 0.3) * fps)
+            end = int(syllables.frames[last - 1] + rng.uniform(0.05, 0.2) * fps)
             units.append(Unit(tuple(strokes), max(end, strokes[-1].frame + round(0.15 * fps))))
     return units
 

@@ -42,8 +42,8 @@ def stand(num_frames: int, fps: float, rng: np.random.Generator, still: bool = F
         length = rng.uniform(0.8, 1.8) * fps
         way = -np.sign(loaded.goal[0]) * rng.uniform(0.3, 1.0) if rng.random() < 0.7 else rng.uniform(-1, 1)
         loaded.go([way], frame, frame + length)
-        turned.go(rng.normal(scale=[0.012, 0.12, 0.01]), frame, frame + 1.3 * length)
-        if rng.random() < 0.2 and abs(way) > 0.5:  # a foot without weight may go elsewhere
+        turned.go(rng.normal(scale=[0.02, 0.16, 0.01]), frame, frame + 1.3 * length)
+        if rng.random() < 0.3 and abs(way) > 0.5:  # a foot without weight may go elsewhere
             side, out = ("right", -1.0) if way > 0 else ("left", 1.0)
             track, home = feet[side], out * width
             place = track.goal + rng.normal(scale=[0.02, 0, 0.04, 0.08])
@@ -53,7 +53,7 @@ def stand(num_frames: int, fps: float, rng: np.random.Generator, still: bool = F
             )
             begin = frame + 0.75 * length
             track.go(place, begin, begin + rng.uniform(0.45, 0.6) * fps, bow=[0, rng.uniform(0.02, 0.045), 0, 0])
-        frame += length + rng.lognormal(np.log(5.0), 0.6) * fps
+        frame += length + rng.lognormal(np.log(4.0), 0.6) * fps
 
     weight = loaded.values(num_frames)[:, 0]
     places = {side: track.values(num_frames) for side, track in feet.items()}
@@ -78,8 +78,8 @@ def stand(num_frames: int, fps: float, rng: np.random.Generator, still: bool = F
     for side in feet:
         heading = np.stack([np.zeros(num_frames), places[side][:, 3], np.zeros(num_frames)], axis=-1)
         pose_leg(poses, side, places[side][:, :3], rotation.axis_angle_to_matrix(heading), pelvis, hips)
-    for name in _SPINE:  # the trunk stays upright over a tilted pelvis
-        poses[:, skeleton.INDEX[name]] = -turn * [0.3, 0.2, 0.3]
+    for name in _SPINE:  # the trunk stays nearly upright over a tilted pelvis
+        poses[:, skeleton.INDEX[name]] = -turn * [0.25, 0.12, 0.2]
     return Motion(poses, pelvis - mannequin().joints[0], fps)
 
 
@@ -146,5 +146,5 @@ def string_together(clips: Sequence[Motion], num_frames: int, rng: np.random.Gen
     calm = np.zeros_like(full)
     calm[:, skeleton.LOWER] = full[:, skeleton.LOWER]
     for name in _SPINE:
-        calm[:, skeleton.INDEX[name]] = 0.5 * full[:, skeleton.INDEX[name]]
+        calm[:, skeleton.INDEX[name]] = 0.7 * full[:, skeleton.INDEX[name]]
     return Motion(calm, where[:num_frames], clips[0].fps)

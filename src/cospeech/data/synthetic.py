@@ -72,9 +72,9 @@ def _plant_trunk(poses: np.ndarray, syllables: Syllables, units: Sequence[Unit],
         new_phrase = i == 0 or frame - syllables.frames[i - 1] > 0.35 * FPS
         if new_phrase or rng.random() < 0.05:  # another posture
             begin = frame - rng.uniform(0.2, 0.5) * FPS
-            posture = rng.normal(scale=[0.06, 0.16, 0.05]) * lively
+            posture = rng.normal(scale=[0.06, 0.13, 0.06]) * lively
             head.go(posture, begin, begin + rng.uniform(0.4, 0.8) * FPS)
-            lean = rng.normal([0.02, 0.0, 0.0], [0.04, 0.07, 0.02]) * lively
+            lean = rng.normal([0.03, 0.0, 0.0], [0.07, 0.14, 0.055]) * lively
             trunk.go(lean, begin, begin + rng.uniform(0.8, 1.4) * FPS)
         elif syllables.stressed[i] and rng.random() < 0.55:
             depth = rng.uniform(0.03, 0.11) * lively * (1 + 0.2 * np.clip(syllables.prominence[i], -1, 2))
@@ -86,16 +86,16 @@ def _plant_trunk(poses: np.ndarray, syllables: Syllables, units: Sequence[Unit],
         for stroke in unit.strokes:
             if not stroke.beat:  # the trunk goes with the hand
                 way = 0.0 if len(stroke.hands) == 2 else (-1.0 if stroke.hands[0] == "left" else 1.0)
-                push = stroke.size * rng.uniform(0.2, 1.0) * np.array([0.02, 0.04 * way, -0.01 * way])
+                push = stroke.size * rng.uniform(0.2, 1.0) * np.array([0.035, 0.09 * way, -0.03 * way])
                 here = trunk.goal
                 trunk.go(here + push, stroke.frame - 0.25 * FPS, stroke.frame + 0.15 * FPS)
                 trunk.go(here, stroke.frame + 0.3 * FPS, stroke.frame + 1.0 * FPS)
     at = np.arange(num_frames) / FPS
     breath = np.sin(2 * np.pi * _BREATH_HZ * rng.uniform(0.8, 1.2) * at + rng.uniform(0, 6.28))
-    turn = trunk.values(num_frames) + smooth_noise(num_frames, 3, 1.6, FPS, rng) * [0.010, 0.016, 0.008]
+    turn = trunk.values(num_frames) + smooth_noise(num_frames, 3, 1.6, FPS, rng) * [0.012, 0.024, 0.012]
     turn[:, 0] -= 0.008 * breath
     look = head.values(num_frames) + smooth_noise(num_frames, 3, 0.8, FPS, rng) * [0.016, 0.028, 0.012]
-    look[:, 1] -= 0.5 * turn[:, 1]
+    look -= turn * [0.4, 0.7, 0.5]  # the eyes stay with the listener
     for name, share in (("spine1", turn / 3), ("spine2", turn / 3), ("spine3", turn / 3), ("neck", 0.45 * look)):
         standing.turn(poses, name, share)
     standing.turn(poses, "head", 0.55 * look)
