@@ -57,28 +57,41 @@ def test_the_future_is_not_heard_before_its_window(pipeline):
     long = speech(12)
     changed = Speech(np.concatenate([long.samples[: 8 * RATE], long.samples[8 * RATE :][::-1] * 0.999]), RATE)
     heard = [pipeline.hear(s, 360) for s in (long, changed)]
-    torch.testing.assert_close(heard[0][:, :128], heard[1][:, :128], atol=1e-2, rtol=0)
-    assert (heard[0][:, 250:] - heard[1][:, 250:]).abs().max() > 0.1
+    first, second = ([each.window(start).audio for each in heard] for start in (0, 224))
+    torch.testing.assert_close(*first, atol=1e-2, rtol=0)
+    assert (second[0] - second[1]).abs().max() > 0.1
 
 
 def test_windows_continue_each_other(pipeline):
     """Each window begins with the last latents of the one before: kept at every step, not only as a condition."""
     config = pipeline.config.denoiser
-    heard = pipeline.hear(speech(8), 240)
+    hearing = pipeline.hear(speech(8), 240)
     pieces = []
 
-    def remember(x_t, t, conditions, plain=pipeline.denoiser.forward):
+    def remember(x_t, t, conditions, plain=pipeline.frozen.forward):
         pieces.append(x_t)
         return plain(x_t, t, conditions)
 
-    pipeline.denoiser.forward = remember
+    pipeline.frozen.forward = remember
     try:
-        first, second = pipeline.sample_windows(heard, 0, steps=5)
+        first, second = pipeline.sample_windows(hearing, 2, seed=0, steps=5)
     finally:
-        del pipeline.denoiser.forward
+        del pipeline.frozen.forward
     assert first.shape[1] == config.window_steps
     assert second.shape[1] == config.window_steps - config.seed_steps
     assert len(pieces) == 10
+
+
+def test_a_seed_motion_is_what_the_motion_begins_with(pipeline):
+    """Up to what the tokenizers keep of it; a motion without a face begins with a face at rest."""
+    before = pipeline.generate(speech(4), seed=3)
+    for seed_motion in (before, replace(before, face=None)):
+        known = pipeline.encode_seed(seed_motion)
+        first = next(pipeline.sample_windows(pipeline.hear(speech(3), 90), 1, seed=0, steps=2, before=known))
+        torch.testing.assert_close(first[:, : known.shape[1]], known)
+    assert len(pipeline.generate(speech(3), seed_motion=before)) == 90
+    with pytest.raises(ConfigError, match="16 are needed"):
+        pipeline.encode_seed(before[:0.4])
 
 
 def test_conditions_are_made_once_for_each_window(pipeline, monkeypatch):
@@ -136,7 +149,7 @@ def test_loudness_and_sample_rate_are_not_heard(pipeline):
     base = speech(4)
     quiet, fine = Speech(base.samples * 10 ** (-30 / 20), RATE), base.resample(48_000)
     frames = base.num_frames(30)
-    heard, heard_quiet, heard_fine = (pipeline.hear(s, frames)[0, :frames] for s in (base, quiet, fine))
+    heard, heard_quiet, heard_fine = (pipeline.hear(s, frames).features[:frames] for s in (base, quiet, fine))
     torch.testing.assert_close(heard_quiet, heard, atol=1e-3, rtol=0)
     assert (heard_fine - heard).abs().mean() < 0.02
     assert heard.shape[1] == prosody.NUM_FEATURES
@@ -150,8 +163,8 @@ def guided(guidance: float) -> Pipeline:
 
 def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():
     """In one step the result is the network's x0, which is linear in the guidance."""
-    heard = guided(1.0).hear(speech(3), 90)
-    none, plain, twice = (next(guided(g).sample_windows(heard, 0, steps=1)) for g in (0.0, 1.0, 2.0))
+    hearing = guided(1.0).hear(speech(3), 90)
+    none, plain, twice = (next(guided(g).sample_windows(hearing, 1, seed=0, steps=1)) for g in (0.0, 1.0, 2.0))
     assert (plain - none).abs().max() > 1e-3
     torch.testing.assert_close(twice, none + 2 * (plain - none), atol=1e-5, rtol=1e-4)
 

@@ -7,7 +7,7 @@ sound of a video. A file is recognised by its content: many a `.wav` is an mp3.
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -75,14 +75,14 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
-def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Change the sample rate: (N,) float32 -> (round(N * new_rate / rate),) float32, time zero kept.
+def resample(samples: np.ndarray, rate: int, new_rate: int, length: Callable[[float], int] = round) -> np.ndarray:
+    """Change the sample rate: (N,) float32 -> (length(N * (new_rate / rate)),) float32, time zero kept.
 
     Runs in blocks: needs no memory beyond its result. The same rate gives back the same array.
     """
     if rate == new_rate:
         return samples
-    out = np.zeros(max(1, round(len(samples) * new_rate / rate)), np.float32)
+    out = np.zeros(max(1, length(len(samples) * (new_rate / rate))), np.float32)
     stream = soxr.ResampleStream(rate, new_rate, num_channels=1, dtype="float32", quality="HQ")
     filled = 0
     for start in range(0, len(samples), _RESAMPLE_BLOCK):

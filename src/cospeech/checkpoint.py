@@ -1,17 +1,19 @@
 """Checkpoints: weights, config, statistics and card of one model in one directory.
 
     config.json  model.safetensors  statistics.safetensors  CARD.md  SHA256SUMS
+    vocabulary.json            rows of the word table, of a model that reads words
+    text_encoder.safetensors   of a model that reads text
 
 The layout is the same in the package, on disk and on the Hugging Face hub. Nothing is unpickled.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,17 +21,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cospeech import config as configs
-from cospeech import features
+from cospeech import features, humanml3d, quirks
 from cospeech.errors import CheckpointError, ConfigError
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
+from cospeech.models.tmr import MotionEncoder, TextEncoder, TmrConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
 from cospeech.motion import MAX_FPS
+from cospeech.nn.published import meta
 from cospeech.nn.quantize import TRAINING_ONLY
+
+M = TypeVar("M", bound=nn.Module)
 
 CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
     *("config.json", "model.safetensors", "statistics.safetensors"),
     *("CARD.md", "SHA256SUMS"),
 )
+VOCABULARY, TEXT_ENCODER = "vocabulary.json", "text_encoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,14 +76,18 @@ class ModelConfig:
     steps: int = 25  # diffusion steps unless the user says otherwise
     snap: bool = True  # latents to codes before they are decoded, as published; False: what stands still stands stiller
     guidance: float = 1.0  # how much further than with no speech the motion goes with it; 1: just as the network says
-    quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need
+    finish: bool = True  # `cospeech.finish` unless the user says otherwise
+    motion: Literal["rotations", "humanml3d"] = "rotations"  # what the vectors of body parts are made of
+    tmr: TmrConfig | None = None  # the space that styles come from
+    quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need, see `cospeech.quirks`
     architecture: Literal["syntalker"] = "syntalker"
 
     def __post_init__(self) -> None:
         if set(self.tokenizers) != set(self.denoiser.parts):
             raise ConfigError(f"`tokenizers` are {sorted(self.tokenizers)}, `parts` are {sorted(self.denoiser.parts)}.")
+        quirks.check(self.quirks)
         for part, tokenizer in self.tokenizers.items():
-            if tokenizer.channels != features.layout(part).channels:
+            if tokenizer.channels != self.channels(part):
                 raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.channels} channels.")
             if tokenizer.quantizer.code_dim != self.denoiser.code_dim:
                 raise ConfigError(f"The tokenizer of `{part}` has codes of width {tokenizer.quantizer.code_dim}.")
@@ -89,6 +100,14 @@ class ModelConfig:
         if not 1 <= self.steps <= self.denoiser.num_timesteps:
             raise ConfigError(f"`steps` must be 1 to {self.denoiser.num_timesteps}, got {self.steps}.")
 
+    def channels(self, part: str) -> int:
+        """Width of the vector of a body part."""
+        if self.motion == "rotations":
+            return features.layout(part).channels
+        if part not in humanml3d.PARTS:
+            raise ConfigError(f"Unknown body part `{part}`. Known parts: {', '.join(humanml3d.PARTS)}.")
+        return len(humanml3d.PARTS[part])
+
 
 class Networks(nn.Module):
     """All networks of one checkpoint; its state dict is `model.safetensors`."""
@@ -97,6 +116,8 @@ class Networks(nn.Module):
         super().__init__()
         self.denoiser = Denoiser(config.denoiser)
         self.tokenizers = nn.ModuleDict({part: Tokenizer(config.tokenizers[part]) for part in config.denoiser.parts})
+        if config.tmr is not None:
+            self.motion_encoder = MotionEncoder(config.tmr)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,57 +133,75 @@ class Checkpoint:
     networks: Networks
     statistics: Mapping[str, Tensor]
     card: str = ""
+    vocabulary: Mapping[str, int] | None = None  # None: the model reads no words, or does not know which
+    text_encoder: TextEncoder | None = None  # loaded by `load_text_encoder` alone: it is larger than all the rest
 
 
 def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a checkpoint directory; weights are stored as `dtype`, statistics as float32."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / SUMS).unlink(missing_ok=True)  # written last: without it nobody takes a half-written one for whole
+    for name in (SUMS, VOCABULARY, TEXT_ENCODER):  # the sums are written last: without them nobody takes a
+        (directory / name).unlink(missing_ok=True)  # half-written checkpoint for whole
+    written = [CONFIG, WEIGHTS, STATISTICS, CARD]
     config = json.dumps(configs.to_dict(checkpoint.config), indent=2) + "\n"
     (directory / CONFIG).write_text(config, encoding="utf-8")
-    state = {
-        name: _stored(tensor, dtype)
-        for name, tensor in checkpoint.networks.state_dict().items()
-        if name.rpartition(".")[2] not in TRAINING_ONLY
-    }
-    save_file(state, directory / WEIGHTS, metadata={"format": "pt"})
+    _write_tensors(checkpoint.networks, directory / WEIGHTS, dtype)
     save_file({k: v.float().contiguous() for k, v in checkpoint.statistics.items()}, directory / STATISTICS)
     (directory / CARD).write_text(checkpoint.card, encoding="utf-8")
-    sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in (CONFIG, WEIGHTS, STATISTICS, CARD))
+    if checkpoint.vocabulary is not None:
+        words = json.dumps(checkpoint.vocabulary, ensure_ascii=False, indent=0)
+        (directory / VOCABULARY).write_text(words, encoding="utf-8")
+        written.append(VOCABULARY)
+    if checkpoint.text_encoder is not None:
+        _write_tensors(checkpoint.text_encoder, directory / TEXT_ENCODER, dtype)
+        written.append(TEXT_ENCODER)
+    sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
 
 
 def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """Load a checkpoint: a released name, a directory, or a hub id such as `user/model`.
+    """Load a checkpoint: a released name, a directory, or a hub id such as `user/model`. Its text encoder stays behind.
 
     Raises:
         CheckpointError: the name is unknown, or a file is missing or damaged; the file is named.
     """
     directory = find(name_or_path)
-    _verify(directory)
+    sums = _sums(directory)
+    for name in sums.keys() - {TEXT_ENCODER}:
+        _verify(directory / name, sums[name])
     try:
         config = configs.load_json(ModelConfig, directory / CONFIG)
     except ConfigError as error:
         raise CheckpointError(f"{error} The checkpoint may be of a newer version of cospeech.") from None
-    weights = {name: _loaded(tensor) for name, tensor in _read_tensors(directory / WEIGHTS).items()}
     statistics = {name: tensor.to(device) for name, tensor in _read_tensors(directory / STATISTICS).items()}
     _check_shapes(directory / STATISTICS, statistics, statistics_shapes(config))
-    with torch.device("meta"):  # so that a config of absurd sizes costs nothing
-        shapes = {name: tuple(tensor.shape) for name, tensor in Networks(config).state_dict().items()}
-    needed = {name: shape for name, shape in shapes.items() if name.rpartition(".")[2] not in TRAINING_ONLY}
-    _check_shapes(directory / WEIGHTS, weights, needed)
-    networks = Networks(config)
-    networks.load_state_dict(weights)
+    networks = _read_network(directory / WEIGHTS, lambda: Networks(config), device)
     card = (directory / CARD).read_text(encoding="utf-8")
-    return Checkpoint(config, networks.eval().requires_grad_(False).to(device), statistics, card)
+    vocabulary = _read_vocabulary(directory / VOCABULARY, config) if VOCABULARY in sums else None
+    return Checkpoint(config, networks, statistics, card, vocabulary)
+
+
+def load_text_encoder(name_or_path: str | Path, device: str | torch.device = "cpu") -> TextEncoder:
+    """What turns sentences into styles, of a checkpoint that reads text.
+
+    Raises:
+        CheckpointError: the checkpoint has none, or its file is missing or damaged.
+    """
+    directory = find(name_or_path)
+    tmr = configs.load_json(ModelConfig, directory / CONFIG).tmr
+    sums = _sums(directory)
+    if tmr is None or TEXT_ENCODER not in sums:
+        raise CheckpointError(f"{directory}: this model has no text encoder.")
+    _verify(directory / TEXT_ENCODER, sums[TEXT_ENCODER])
+    return _read_network(directory / TEXT_ENCODER, lambda: TextEncoder(tmr), device)
 
 
 def statistics_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """What `statistics.safetensors` must hold."""
     shapes: dict[str, tuple[int, ...]] = {"rest": (config.denoiser.seed_steps, config.denoiser.channels)}
     for part in config.denoiser.parts:
-        channels = features.layout(part).channels
+        channels = config.channels(part)
         shapes |= {f"{part}.mean": (channels,), f"{part}.std": (channels,)}
     return shapes
 
@@ -193,7 +232,9 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS]))
+        return Path(
+            snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, TEXT_ENCODER])
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
@@ -201,22 +242,61 @@ def _from_hub(name: str) -> Path:
         ) from None
 
 
-def _verify(directory: Path) -> None:
-    """Compare every file with SHA256SUMS."""
+def _sums(directory: Path) -> dict[str, str]:
+    """File name -> the SHA-256 it must have, as SHA256SUMS says."""
+    required, optional = {CONFIG, WEIGHTS, STATISTICS, CARD}, {VOCABULARY, TEXT_ENCODER}
     try:
         lines = (directory / SUMS).read_text(encoding="utf-8").splitlines()
-        wanted = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
-        if set(wanted) != {CONFIG, WEIGHTS, STATISTICS, CARD}:
-            raise CheckpointError(f"{directory / SUMS}: must name {CONFIG}, {WEIGHTS}, {STATISTICS} and {CARD}.")
-        for name, digest in wanted.items():
-            if _sha256(directory / name) != digest:
-                raise CheckpointError(f"{directory / name}: damaged, its SHA-256 is not the one in {SUMS}.")
+        sums = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename}: missing from the checkpoint.") from None
     except OSError as error:
         raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise CheckpointError(f"{directory / SUMS}: damaged ({error}).") from None
+    if not required <= set(sums) <= required | optional:
+        raise CheckpointError(f"{directory / SUMS}: must name {CONFIG}, {WEIGHTS}, {STATISTICS} and {CARD}.")
+    return sums
+
+
+def _verify(path: Path, digest: str) -> None:
+    try:
+        if _sha256(path) != digest:
+            raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {SUMS}.")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing from the checkpoint.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _read_vocabulary(path: Path, config: ModelConfig) -> dict[str, int]:
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error}).") from None
+    if config.denoiser.words is None:
+        raise CheckpointError(f"{path}: by {CONFIG} this model reads no words.")
+    rows = config.denoiser.words.num_words
+    if not isinstance(words, dict) or not all(type(row) is int and 0 <= row < rows for row in words.values()):
+        raise CheckpointError(f"{path}: must map words to rows 0 to {rows - 1} of the word table.")
+    return words
+
+
+def _read_network(path: Path, build: Callable[[], M], device: str | torch.device) -> M:
+    weights = {name: _loaded(tensor) for name, tensor in _read_tensors(path).items()}
+    # Compared without memory for the network, so that a config of absurd sizes costs nothing.
+    shapes = {name: tuple(tensor.shape) for name, tensor in meta(build).state_dict().items()}
+    needed = {name: shape for name, shape in shapes.items() if name.rpartition(".")[2] not in TRAINING_ONLY}
+    _check_shapes(path, weights, needed)
+    network = build()
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _write_tensors(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
+    state = network.state_dict().items()
+    kept = {name: _stored(tensor, dtype) for name, tensor in state if name.rpartition(".")[2] not in TRAINING_ONLY}
+    save_file(kept, path, metadata={"format": "pt"})
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import arg
 
-from cospeech.errors import ConfigError, CospeechError, CospeechWarning, FormatError, MissingExtra
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning, FormatError, MissingExtra, PromptError
 
 
 def generate(
@@ -29,9 +29,12 @@ def generate(
     whole: str = "",
     words: Path | None = None,
     seed: int = 0,
+    seed_motion: Path | None = None,
     sampler: Literal["ddim", "ddpm"] = "ddim",
     steps: int | None = None,
-    finish: bool = True,
+    finish: Literal["model", "on", "off"] = "model",
+    quirks: Literal["model", "none"] = "model",
+    precision: Literal["float32", "bf16"] = "float32",
     face: str | None = None,
     face_map: Path | None = None,
     camera: Literal["body", "face", "face+body"] | None = None,
@@ -47,7 +50,8 @@ def generate(
     Args:
         audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
             .csv file that lists one recording a line: then OUT is a folder and gets one file for each.
-        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4 or .html.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4 or .html; .npy for models that give
+            positions of joints.
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
         upper: What the upper body should do, in words. Empty: follow the speech only.
         hands: What the hands should do, in words.
@@ -55,10 +59,14 @@ def generate(
         whole: What the whole body should do, in words.
         words: TextGrid file with the words and their times, for models that read words.
         seed: Same seed, same device, same motion; another seed, another motion.
+        seed_motion: Motion file; the result begins like its first half second. Default: it begins at rest.
         sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
-        steps: Diffusion steps for each window of four seconds. Default: the model's own number.
-        finish: Keep feet where they stand, hands out of the body and joints within human ranges; --no-finish gives
-            what the networks say.
+        steps: Diffusion steps for each window of four seconds. Default: the model's own number, all 1000 for ddpm.
+        finish: Keep feet where they stand, hands out of the body and joints within human ranges. off: what the networks
+            say. model: on for the starters, off for published models.
+        quirks: Published models were trained with mistakes. model: they get all of them and give what was published.
+            none: those that can be spared are turned off: motion to the end of the speech, exact times.
+        precision: bf16 runs the denoiser in half the digits, faster where the processor has them.
         face: Name of a model, such as starter, whose face is taken where the main model has none.
         face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
         camera: For .mp4: the whole body, the face, or both side by side.
@@ -69,6 +77,8 @@ def generate(
     """
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
+    from cospeech.formats import npy
+    from cospeech.formats.output import check_target
     from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
@@ -76,31 +86,50 @@ def generate(
     jobs = batch.jobs(audio, out, format)
     shown = _load_body(body)
     looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
+    positions = jobs[0].out.suffix.lower() == npy.SUFFIX
     for job in jobs:  # a target that cannot be written fails here, before the slow part
-        files.writer_for(job.out, **looks)
+        check_target(job.out) if positions else files.writer_for(job.out, **looks)
     only = Speech.load(jobs[0].audio, words=words or ()) if len(jobs) == 1 else None  # and so does a bad recording
-    pipeline = load_pipeline(model, device)
+    start = files.load_motion(seed_motion) if seed_motion else None
+    pipeline = load_pipeline(model, device, quirks, precision)
+    if positions != pipeline.gives_joints:
+        gives = (
+            "positions of joints: write .npy" if pipeline.gives_joints else "rotations: write .npz or another format"
+        )
+        raise ConfigError(f"{jobs[0].out}: the model {pipeline.config.name} gives {gives}.")
     mapping = FaceMap.load(face_map) if face_map else None
     of_face = load_pipeline(face, device) if face else None
     if of_face and not of_face.has_face:  # what cannot be given fails here, too
         raise ConfigError(f"--face {face}: this model has no face to give.")
     if mapping and (of_face or pipeline).has_face:
         mapping.matrix("arkit_to_flame")
+    settings = {"seed": seed, "steps": steps, "sampler": sampler}
     prompts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
+    if positions and any(prompts.values()):
+        raise PromptError(f"The model {pipeline.config.name} cannot read text prompts yet.")
+    finished = {"model": None, "on": True, "off": False}[finish]
     failed = 0
     for job in jobs:
         try:
             speech = only or Speech.load(job.audio)
             with _progress(f"generate {job.audio.name}") as progress:
-                motion = pipeline.generate(
-                    speech, **prompts, seed=seed, steps=steps, sampler=sampler, finish=finish, progress=progress
-                )
-            if of_face and motion.face is None:
-                motion = of_face.add_face(motion, speech, seed=seed)
-            if mapping:
-                motion = mapping.apply(motion)
-            with _progress(f"write {job.out.name}") as progress:
-                files.save(motion, job.out, audio=speech, progress=progress, **looks)
+                if positions:
+                    joints = pipeline.generate_joints(speech, **settings, progress=progress)
+                else:
+                    motion = pipeline.generate(
+                        speech, **prompts, **settings, seed_motion=start, finish=finished, progress=progress
+                    )
+            if positions:
+                npy.write(joints, job.out)
+                num_frames, fps = len(joints), pipeline.config.fps
+            else:
+                if of_face and motion.face is None:
+                    motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
+                if mapping:
+                    motion = mapping.apply(motion)
+                with _progress(f"write {job.out.name}") as progress:
+                    files.save(motion, job.out, audio=speech, progress=progress, **looks)
+                num_frames, fps = len(motion), motion.fps
         except CospeechError as error:
             if len(jobs) == 1:
                 raise
@@ -108,7 +137,7 @@ def generate(
             print(f"error: {error}", file=sys.stderr)
             continue
         print(f"wrote {job.out}")
-        print(f"length {motion.duration_s:.2f} s, {len(motion)} frames at {motion.fps:g} fps")
+        print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
     if failed < len(jobs):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
     if failed:
@@ -255,6 +284,43 @@ def bench(
         recipe.run(model, audio, device, hour)
 
 
+def import_(
+    system_name: Annotated[Literal["syntalker"], arg(metavar="SYSTEM", name="name")],
+    paths: Annotated[tuple[Path, ...], arg(metavar="PATHS")],
+    /,
+    out: Path,
+    system: Literal["S", "T"] | None = None,
+) -> None:
+    """Turn released weights of a published system into a checkpoint directory that --model takes.
+
+    Example: cospeech import syntalker SynTalker/ckpt SynTalker/mean_std --out syntalker-s
+
+    Args:
+        system_name: syntalker: last_500.bin (system S) or last_600.bin (T), the net_300000.pth of each body part, the
+            arrays in mean_std and, for words, vocab.pkl; for T the text_epoch=299.ckpt and motion_epoch=299.ckpt.
+        paths: Files, and folders that are searched for files of those names.
+        out: Checkpoint directory to write.
+        system: Which of the two, where both are found: S follows speech, T reads text as well.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from cospeech.released.syntalker import import_syntalker
+
+    done = import_syntalker(paths, out, system)
+    table = Table("file", "network", "tensors", "numbers", "fixed pass", box=None, pad_edge=False)
+    for piece in done.pieces:
+        row = [piece.path.name]
+        if piece.tensors:
+            row += [piece.role, str(piece.tensors), f"{piece.parameters:,}", f"{done.passes[piece.role]:.4f}"]
+        table.add_row(*row)
+    Console().print(table)
+    for line in done.unused:
+        print(f"not used: {line}")
+    config = done.checkpoint.config
+    print(f"wrote {out}: {config.name}, licence {config.licence}; see {out / 'CARD.md'}")
+
+
 def train(
     network: Literal["tokenizer", "diffusion", "starter", "starter-open"],
     config: Annotated[Path, arg(metavar="CONFIG")],
@@ -294,6 +360,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "view": view,
     "models": models,
     "bench": bench,
+    "import": import_,
     "train": train,
 }
 

@@ -1,10 +1,13 @@
 """Speech in, motion out: windows, seed latents, sampling, decoding.
 
-Axes: S latent steps of a window, P seed steps, C latent channels, T frames.
+Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R predictions that are mixed.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +16,14 @@ from torch import Tensor
 
 import cospeech
 from cospeech import checkpoint as checkpoints
-from cospeech import features, prosody
+from cospeech import features, guidance, humanml3d, quirks, skeleton, waveform
 from cospeech.checkpoint import Checkpoint
-from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
+from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.finish import finish as finished
 from cospeech.finish import steady
-from cospeech.models.syntalker import Conditions, FrameEncoderConfig
+from cospeech.guidance import Guidance
+from cospeech.hearing import FrameHearing, Heard, Hearing, SampleHearing
+from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDenoiser
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
@@ -28,28 +33,55 @@ SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
 Progress = Callable[[float], None]
 
 
-def load_pipeline(model: str | Path = "starter", device: str = "cpu") -> "Pipeline":
-    """Make a pipeline from a released name, a checkpoint directory or a hub id."""
-    return Pipeline(checkpoints.load(model, device), device)
+def load_pipeline(
+    model: str | Path = "starter", device: str = "cpu", quirks: str = "model", precision: str = "float32"
+) -> "Pipeline":
+    """Make a pipeline from a released name, a checkpoint directory or a hub id.
+
+    Args:
+        quirks: What `cospeech.quirks` a published model keeps: "model", all it was trained with; "none", only those
+            without which it would be asked what it never saw.
+        precision: "bf16" runs the denoiser in bfloat16, which processors with AMX or AVX-512 BF16 do faster.
+    """
+    return Pipeline(checkpoints.load(model, device), device, quirks, precision)
 
 
 class Pipeline:
     """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "cpu"):
-        if not isinstance(checkpoint.config.denoiser.audio, FrameEncoderConfig):
-            raise CheckpointError("This model listens to samples; only models that listen to frame features run here.")
-        if checkpoint.config.denoiser.words or checkpoint.config.denoiser.style_dim or checkpoint.config.quirks:
-            raise CheckpointError("This model reads words or text, or needs quirks; such models do not run here yet.")
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "cpu", quirks_kept: str = "model", precision: str = "float32"
+    ):
+        if quirks_kept not in ("model", "none"):
+            raise ConfigError(f"`quirks` must be model or none, got {quirks_kept}.")
+        if precision not in ("float32", "bf16"):
+            raise ConfigError(f"`precision` must be float32 or bf16, got {precision}.")
         self.config = checkpoint.config
+        self.quirks = checkpoint.config.quirks
+        if quirks_kept == "none":
+            self.quirks = quirks.without_removable(self.quirks)
         self.device = torch.device(device)
-        self.denoiser = checkpoint.networks.denoiser
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32  # of the denoiser; all else is float32
+        self.denoiser = checkpoint.networks.denoiser  # makes the conditions,
+        self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
+        self.quick = self.frozen
+        if self.dtype != torch.float32:
+            self.quick = FrozenDenoiser(self.denoiser, self.dtype)
+            self.denoiser = deepcopy(self.denoiser).to(self.dtype)
+        self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
         self.tokenizers = checkpoint.networks.tokenizers
+        self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
         self.statistics = checkpoint.statistics
+        self.vocabulary = checkpoint.vocabulary
 
     @property
     def has_face(self) -> bool:
         return "face" in self.config.denoiser.parts
+
+    @property
+    def gives_joints(self) -> bool:
+        """The model knows where joints are, not how they turn: `generate_joints` is for it."""
+        return self.config.motion == "humanml3d"
 
     @torch.inference_mode()
     def generate(
@@ -61,21 +93,25 @@ class Pipeline:
         lower: str = "",
         whole: str = "",
         seed: int = 0,
+        seed_motion: Motion | None = None,
         steps: int | None = None,
         sampler: str = "ddim",
-        finish: bool = True,
+        finish: bool | None = None,
         progress: Progress | None = None,
     ) -> Motion:
         """Motion for a recording, exactly round(duration * fps) frames, at least one.
+
+        A published model with its quirks gives fewer, see `cospeech.quirks`.
 
         Args:
             speech: The recording. Its loudness and sample rate do not matter.
             upper, hands, lower, whole: Text prompts for parts of the body; only for models that read text.
             seed: Same seed, same device and versions: same motion.
-            steps: Diffusion steps for each window; None takes the model's own number.
+            seed_motion: The result begins like the first half second of it. None: it begins at rest.
+            steps: Diffusion steps for each window; None takes the model's own number for ddim and all of them for ddpm.
             sampler: "ddim" or "ddpm".
             finish: Keep feet on the floor, hands out of the body and joints in their ranges, see `cospeech.finish`;
-                False gives what the networks say.
+                False gives what the networks say; None does as the model's config says.
             progress: Called with the fraction done, 0 to 1.
 
         Raises:
@@ -83,35 +119,116 @@ class Pipeline:
         """
         if upper or hands or lower or whole:
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
-        if not -(2**63) <= seed < 2**64:
-            raise ConfigError(f"`seed` must fit into 64 bits, got {seed}.")
-        if speech.words:
-            message = f"The model `{self.config.name}` does not read words: it follows the sound alone."
-            warnings.warn(CospeechWarning(message), stacklevel=2)
-        if sampler not in SAMPLERS:
-            raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
-        num_frames = speech.num_frames(self.config.fps)
-        heard = self.hear(speech, num_frames)
-        latents = []
-        windows = self.sample_windows(heard, seed, self.config.steps if steps is None else steps, sampler)
-        for fresh in windows:
-            latents.append(fresh)
-            if progress:
-                progress(0.9 * len(latents) / self.num_windows(num_frames))
-        motion = self.decode(torch.cat(latents, dim=1), num_frames)
+        if self.gives_joints:
+            raise ConfigError(f"The model `{self.config.name}` gives positions of joints: write a .npy file.")
+        finish = self.config.finish if finish is None else finish
+        num_frames = self.num_frames(speech, seed_motion)
+        follow = guidance.by_speech(self.config.denoiser, self.config.guidance)
+        latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
+        motion = self.decode(latents, num_frames)
+        if seed_motion is not None and "seed-face" in self.quirks:
+            motion = _with_face_of(motion, seed_motion)
         if finish:
             motion = finished(steady(motion))
         if progress:
             progress(1.0)
-        return motion.with_metadata(
-            {
-                "model": self.config.name,
-                "licence": self.config.licence,
-                "seed": str(seed),
-                "sampler": f"{sampler}, {steps or self.config.steps} steps{'' if finish else ', no finish'}",
-                "version": cospeech.__version__,
-            }
-        )
+        return motion.with_metadata(self._origin(seed, sampler, steps, "" if finish else ", no finish"))
+
+    @torch.inference_mode()
+    def generate_joints(
+        self,
+        speech: Speech,
+        *,
+        styles: Mapping[str, np.ndarray] | None = None,
+        strength: float = guidance.PROMPT_STRENGTH,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str = "ddim",
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Positions of SMPL-X's joints but jaw and eyes, (T, 52, 3) metres, y up, of a model that gives no rotations.
+
+        Args:
+            speech, seed, steps, sampler, progress: As in `generate`.
+            styles: Body part -> (256,) style vector that it follows, see `style_of`.
+            strength: How much.
+        """
+        if not self.gives_joints:
+            raise ConfigError(f"The model `{self.config.name}` gives rotations: use `generate`.")
+        parts, width = self.config.denoiser.parts, self.config.denoiser.style_dim
+        vectors = {}
+        for part, style in (styles or {}).items():
+            vector = torch.as_tensor(np.asarray(style, np.float32), device=self.device)
+            if part not in parts or vector.shape != (width,) or not vector.isfinite().all():
+                raise PromptError(
+                    f"A style must be {width} numbers for one of {', '.join(parts)}, got it for `{part}`."
+                )
+            vectors[part] = vector
+        num_frames = self.num_frames(speech)
+        follow = guidance.by_styles(self.config.denoiser, vectors, strength)
+        latents = self._sample(speech, num_frames, follow, seed, None, steps, sampler, progress)
+        joints = humanml3d.joint_positions(humanml3d.join(self.decode_vectors(latents, num_frames)))
+        if progress:
+            progress(1.0)
+        return joints
+
+    @torch.inference_mode()
+    def style_of(self, motion: np.ndarray) -> np.ndarray:
+        """The (256,) style of a motion, (T, 623) vectors of `cospeech.humanml3d`, for `generate_joints`."""
+        if self.motion_encoder is None:
+            raise ConfigError(f"The model `{self.config.name}` has no encoder of motions.")
+        columns = humanml3d.PARTS
+        mean, std = np.empty(humanml3d.CHANNELS, np.float32), np.empty(humanml3d.CHANNELS, np.float32)
+        for part in self.config.denoiser.parts:
+            mean[columns[part]] = self.statistics[f"{part}.mean"].cpu()
+            std[columns[part]] = self.statistics[f"{part}.std"].cpu()
+        vectors = np.asarray(motion, np.float32)
+        for _ in range(2 if "double-normalisation" in self.quirks else 1):
+            vectors = (vectors - mean) / std
+        return self.motion_encoder(torch.from_numpy(vectors)[None].to(self.device)).mean[0].cpu().numpy()
+
+    def _sample(
+        self,
+        speech: Speech,
+        num_frames: int,
+        follow: Guidance,
+        seed: int,
+        seed_motion: Motion | None,
+        steps: int | None,
+        sampler: str,
+        progress: Progress | None,
+    ) -> Tensor:
+        """(1, S, C) latents of the whole recording."""
+        if not -(2**63) <= seed < 2**64:
+            raise ConfigError(f"`seed` must fit into 64 bits, got {seed}.")
+        if sampler not in SAMPLERS:
+            raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
+        if speech.words and self.vocabulary is None:
+            reads = "does not know any word" if self.config.denoiser.words else "does not read words"
+            message = f"The model `{self.config.name}` {reads}: it follows the sound alone."
+            warnings.warn(CospeechWarning(message), stacklevel=4)
+        hearing = self.hear(speech, num_frames)
+        before = None if seed_motion is None else self.encode_seed(seed_motion)
+        latents = []
+        steps = self._steps(sampler, steps)
+        for fresh in self.sample_windows(hearing, self.num_windows(num_frames), seed, steps, sampler, follow, before):
+            latents.append(fresh)
+            if progress:
+                progress(0.9 * len(latents) / self.num_windows(num_frames))
+        return torch.cat(latents, dim=1)
+
+    def _origin(self, seed: int, sampler: str, steps: int | None, more: str = "") -> dict[str, str]:
+        return {
+            "model": self.config.name,
+            "licence": self.config.licence,
+            "seed": str(seed),
+            "sampler": f"{sampler}, {self._steps(sampler, steps)} steps{more}",
+            "version": cospeech.__version__,
+        }
+
+    def _steps(self, sampler: str, steps: int | None) -> int:
+        own = self.config.steps if sampler == "ddim" else self.config.denoiser.num_timesteps
+        return own if steps is None else steps
 
     def add_face(self, motion: Motion, speech: Speech, seed: int = 0) -> Motion:
         """A motion without a face, with the face that this model gives the speech; its frame rate does not matter.
@@ -132,16 +249,47 @@ class Pipeline:
         origin = f"{self.config.name}, licence {self.config.licence}, seed {seed}, version {cospeech.__version__}"
         return motion.with_face(face[frames]).with_metadata({"face": origin})
 
+    def num_frames(self, speech: Speech, seed_motion: Motion | None = None) -> int:
+        """How many frames are generated for a recording."""
+        exact = speech.num_frames(self.config.fps)
+        if seed_motion is not None and "seed-length" in self.quirks and seed_motion.duration_s < speech.duration_s:
+            kept = int(seed_motion.duration_s) * round(self.config.fps)
+            message = (
+                f"The seed motion lasts {seed_motion.duration_s:.1f} s: the published system generates no more. "
+                "`--quirks none` goes on to the end of the speech."
+            )
+            warnings.warn(CospeechWarning(message), stacklevel=3)
+            exact = min(exact, max(kept, 1))
+        if "whole-windows" not in self.quirks:
+            return exact
+        twice = "double-resampling" in self.quirks
+        seconds = waveform.resampled_length(len(speech.samples), speech.rate, twice) // waveform.SAMPLE_RATE
+        usable = min(seconds * round(self.config.fps), exact) // 8 * 8
+        window, overlap = self.config.denoiser.window_frames, self.config.denoiser.seed_frames
+        whole = (usable - overlap) // (window - overlap)
+        return whole * (window - overlap) + overlap if whole > 0 else exact  # shorter than a window: as long as it is
+
     def num_windows(self, num_frames: int) -> int:
         """How many overlapping windows cover the frames."""
         window, overlap = self.config.denoiser.window_frames, self.config.denoiser.seed_frames
         return max(1, -(-(num_frames - overlap) // (window - overlap)))
 
-    def sample_windows(self, heard: Tensor, seed: int, steps: int, sampler: str = "ddim") -> Iterator[Tensor]:
+    def sample_windows(
+        self,
+        hearing: Hearing,
+        num_windows: int,
+        seed: int,
+        steps: int,
+        sampler: str = "ddim",
+        follow: Guidance | None = None,
+        before: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Sample windows one after another, each continuing the latents before it.
 
         Args:
-            heard: (1, T, F) speech features of all windows, T = windows * hop + overlap frames.
+            hearing: What is heard in each window.
+            follow: What the motion follows; None: the speech, as the model's config says.
+            before: (1, P, C) latents that the first window begins with; None: about those of rest.
 
         Yields:
             (1, S, C) latents of the first window, then (1, S - P, C) new ones for each window after it.
@@ -150,55 +298,109 @@ class Pipeline:
         schedule = respace(cosine_schedule(config.num_timesteps), steps)
         generator = torch.Generator().manual_seed(seed)
         noise = sampling.normals((1, config.window_steps, config.channels), generator, self.device)
-        hop = config.window_frames - config.seed_frames
-        before, first = self.statistics["rest"][None], True
-        for start in range(0, heard.shape[1] - config.seed_frames, hop):
-            window = heard[:, start : start + config.window_frames]
-            conditions = self._conditions(window, before)
-            sample = SAMPLERS[sampler](self._denoise(conditions, None if first else before), noise, schedule)
-            yield (sample if first else sample[:, config.seed_steps :]) * config.latent_scale
-            before, first = sample[:, -config.seed_steps :], False
+        follow = follow or guidance.by_speech(config, self.config.guidance)
+        follow = Guidance(*(None if field is None else field.to(self.device) for field in follow))
+        at_rest = before is None
+        before = self.statistics["rest"][None] if before is None else before
+        for i in range(num_windows):
+            heard = hearing.window(i * (config.window_frames - config.seed_frames))
+            conditions = self._conditions(heard, before, follow)
+            known = None if (i == 0 and at_rest) or "loose-seams" in self.quirks else before
+            with _one_thread_if(self.dtype == torch.bfloat16 and len(follow.mix) == 1):
+                sample = SAMPLERS[sampler](self._denoise(conditions, follow, known), noise, schedule)
+            yield (sample if i == 0 else sample[:, config.seed_steps :]) * config.latent_scale
+            before = sample[:, -config.seed_steps :]
 
-    def _conditions(self, window: Tensor, before: Tensor) -> Conditions:
-        """Those of the speech, and with guidance those of no speech as a second row (Ho & Salimans 2022)."""
-        if self.config.guidance == 1:
-            return self.denoiser.condition(window, None, before)
-        has_audio = torch.tensor([True, False], device=self.device)
-        return self.denoiser.condition(window.expand(2, -1, -1), None, before.expand(2, -1, -1), has_audio=has_audio)
+    def _conditions(self, heard: Heard, before: Tensor, follow: Guidance) -> Conditions:
+        """Of every prediction that is mixed, R rows; the speech is encoded once, and no speech once for all windows."""
+        audio = heard.audio.to(self.device, self.dtype)
+        words = None if heard.words is None else heard.words.to(self.device)
+        speech = self.denoiser.encode_speech(audio, words)
+        if not follow.has_audio.all():
+            if self._silence is None:
+                no = torch.tensor([False], device=self.device)
+                self._silence = self.denoiser.encode_speech(audio, words, no)
+            speech = torch.where(follow.has_audio[:, None, None], speech, self._silence)
+        before = before.to(self.dtype).expand(len(speech), -1, -1)
+        style = None if follow.style is None else follow.style.to(self.dtype)
+        return Conditions(self.denoiser.combine(speech, before, style, follow.has_style).context.float())
 
-    def _denoise(self, conditions: Conditions, before: Tensor | None):
+    def _denoise(self, conditions: Conditions, follow: Guidance, known: Tensor | None):
         """The network as a function of (x_t, t); latents that are already known are put in place at every step."""
-
-        guidance = self.config.guidance
+        rows = len(follow.mix)
 
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-            if guidance == 1:
-                x0 = self.denoiser(x_t, t, conditions)
-            else:
-                heard, unheard = self.denoiser(x_t.expand(2, -1, -1), t.expand(2), conditions).split(1)
-                x0 = unheard + guidance * (heard - unheard)
-            if before is not None:
-                x0[:, : before.shape[1]] = before
+            network = self.frozen if t[0] == 0 else self.quick  # the last step, whose result is kept, is exact
+            x0 = follow(network(x_t.expand(rows, -1, -1), t.expand(rows), conditions))
+            if known is not None:
+                x0[:, : known.shape[1]] = known
             return x0
 
         return denoise
 
-    def hear(self, speech: Speech, num_frames: int) -> Tensor:
-        """(1, T, F) speech features up to the end of the last window; beyond the recording there is silence."""
+    def hear(self, speech: Speech, num_frames: int) -> Hearing:
+        """What the model is given of the recording up to the end of the last window."""
         config = self.config.denoiser
         hop = config.window_frames - config.seed_frames
         covered = self.num_windows(num_frames) * hop + config.seed_frames
-        samples = speech.resample(prosody.SAMPLE_RATE).samples
-        heard = prosody.speech_features(samples, covered, self.config.fps)
-        return torch.from_numpy(heard)[None].to(self.device)
+        if isinstance(config.audio, FrameEncoderConfig):
+            return FrameHearing(speech, config, self.config.fps, covered)
+        return SampleHearing(speech, config, covered, self.vocabulary, self.quirks)
+
+    @torch.inference_mode()
+    def encode_seed(self, motion: Motion) -> Tensor:
+        """(1, P, C) the first latents of a motion, as the first window is told them."""
+        config = self.config.denoiser
+        motion = motion.resample(self.config.fps)
+        if len(motion) < config.seed_frames:
+            raise ConfigError(
+                f"The seed motion has {len(motion)} frames at {self.config.fps:g} fps, {config.seed_frames} are needed."
+            )
+        face = np.zeros((len(motion), len(skeleton.ARKIT))) if motion.face is None else motion.face
+        latents = []
+        for part, tokenizer in self.tokenizers.items():
+            vector = torch.from_numpy(features.encode(part, motion.poses, motion.translation, face))
+            vector = vector.to(self.device)
+            vector = (vector - self.statistics[f"{part}.mean"]) / self.statistics[f"{part}.std"]
+            latents.append(tokenizer.encode(vector[None])[:, : config.seed_steps])
+        return torch.cat(latents, dim=-1) / config.latent_scale
 
     def decode(self, latents: Tensor, num_frames: int) -> Motion:
         """(1, S, C) latents of the whole recording -> motion."""
+        vectors = self.decode_vectors(latents, num_frames)
+        poses, translation, face = features.decode(vectors)
+        if "first-step" in self.quirks:
+            translation[:, [0, 2]] += vectors["lower_trans"][0, [-3, -1]]
+        return Motion(poses, translation, self.config.fps, face=face)
+
+    def decode_vectors(self, latents: Tensor, num_frames: int) -> dict[str, np.ndarray]:
+        """(1, S, C) latents -> part -> (T, channels), not normalised."""
         vectors = {}
         for i, (part, tokenizer) in enumerate(self.tokenizers.items()):
             width = self.config.denoiser.code_dim
             vector = tokenizer.decode_long(latents[..., i * width : (i + 1) * width], self.config.snap)[0, :num_frames]
             vector = vector * self.statistics[f"{part}.std"] + self.statistics[f"{part}.mean"]
             vectors[part] = vector.float().cpu().numpy()
-        poses, translation, face = features.decode(vectors)
-        return Motion(poses, translation, self.config.fps, face=face)
+        return vectors
+
+
+@contextmanager
+def _one_thread_if(better: bool) -> Iterator[None]:
+    """Small products in bfloat16 are over before a second thread has woken up."""
+    threads = torch.get_num_threads()
+    if better and threads > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+
+def _with_face_of(motion: Motion, seed_motion: Motion) -> Motion:
+    """A motion with jaw, expressions and body shape of another; where that one is over, its last frame stays."""
+    source = seed_motion.resample(motion.fps)
+    frames = np.arange(len(motion)).clip(max=len(source) - 1)
+    poses = motion.poses.copy()
+    poses[:, skeleton.JAW] = source.poses[frames, skeleton.JAW]
+    return replace(motion, poses=poses, expressions=source.expressions[frames], betas=source.betas)

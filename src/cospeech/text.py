@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +33,14 @@ class Word:
 
 
 def read_words(path: Path) -> tuple[Word, ...]:
-    """The words of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16, without pauses.
+    """The words of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16; a pause is a word without text.
 
     They are taken from the interval tier named "words" ("speaker - words" counts), else from the first.
     """
     tiers = read_tiers(path)
     name = next((name for name in tiers if name.lower().split(" - ")[-1] == "words"), next(iter(tiers)))
-    words = tuple(word for word in tiers[name] if word.text)
-    if sum(" " in word.text for word in words) > len(words) / 2:
+    words = tuple(tiers[name])
+    if sum(" " in word.text.strip() for word in words) > sum(word.text != PAUSE for word in words) / 2:
         raise DataError(f'{path}: no TextGrid with words: its tier "{name}" holds sentences: align them first.')
     return words
 
@@ -69,7 +70,10 @@ def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
 
     Words may not overlap. Times are written to a microsecond.
     """
-    intervals = _fill_pauses(words, duration_s)
+    for before, word in pairwise(words):
+        if word.start_s < before.end_s:
+            raise DataError(f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends.")
+    intervals = _with_pauses(words, duration_s)
     end_s = intervals[-1].end_s
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end_s:.6f}"]
     lines += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
@@ -85,38 +89,38 @@ def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
 def word_indices(words: Sequence[Word], num_frames: int, fps: float, vocabulary: Mapping[str, int]) -> np.ndarray:
     """The vocabulary index of what is being said at every frame, (num_frames,) int64.
 
-    Frame t looks at the time t / fps. At the very end of a word it is still that word. A pause is looked up as the
-    empty word; what the vocabulary lacks is `UNKNOWN`. A recording without words is all `PAD`, as in training.
-    Words that overlap: the earlier one counts.
+    Frame t looks at the time t / fps and takes the first word that has begun and is not over; both its ends count. A
+    pause is looked up as the empty word. What the vocabulary lacks is `UNKNOWN`, and so is what no word or pause
+    covers; where no pauses were written down, that is a pause. A recording without words is all `PAD`, as in training,
+    and so is a word that consists of a space.
 
     Source: the published loaders of SynTalker and MambaTalk, which do not change case or punctuation.
     """
     if not words:
         return np.full(num_frames, PAD, np.int64)
     times = np.arange(num_frames) / fps
+    if all(word.text for word in words):
+        words = _with_pauses(words, num_frames / fps)
     starts = np.array([word.start_s for word in words])
     ends = np.maximum.accumulate([word.end_s for word in words])
-    known = np.array([vocabulary.get(word.text, UNKNOWN) for word in words])
+    known = np.array([PAD if word.text == " " else vocabulary.get(word.text, UNKNOWN) for word in words])
     current = np.searchsorted(ends, times, side="left").clip(max=len(words) - 1)  # first word that is not over
-    # A word's first instant still belongs to what came before it; before time zero came nothing.
-    spoken = ((starts[current] < times) | ((starts[current] == 0) & (times == 0))) & (times <= ends[current])
-    return np.where(spoken, known[current], vocabulary.get(PAUSE, UNKNOWN)).astype(np.int64)
+    spoken = (starts[current] <= times) & (times <= ends[current])
+    return np.where(spoken, known[current], UNKNOWN).astype(np.int64)
 
 
-def _fill_pauses(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
-    """The same words with a `PAUSE` in every gap, so that they cover 0 to `duration_s` without holes."""
+def _with_pauses(words: Sequence[Word], duration_s: float) -> list[Word]:
+    """The same words, which may overlap, with a `PAUSE` wherever nothing is said."""
     intervals: list[Word] = []
     end_s = 0.0
     for word in words:
-        if word.start_s < end_s:
-            raise DataError(f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends.")
         if word.start_s > end_s:
             intervals.append(Word(PAUSE, end_s, word.start_s))
         intervals.append(word)
-        end_s = word.end_s
+        end_s = max(end_s, word.end_s)
     if end_s < duration_s or not intervals:
         intervals.append(Word(PAUSE, end_s, max(end_s, duration_s)))
-    return tuple(intervals)
+    return intervals
 
 
 def _interval_tiers(text: str) -> dict[str, list[Word]]:
@@ -134,7 +138,8 @@ def _interval_tiers(text: str) -> dict[str, list[Word]]:
             intervals = []
             for _ in range(size):
                 start, end, mark = next(tokens), next(tokens), next(tokens)
-                intervals.append(Word(_string(mark).strip(), float(start), float(end)))
+                text = _string(mark)
+                intervals.append(Word(text if text == " " else text.strip(), float(start), float(end)))
             tiers.setdefault(name, intervals)
         else:
             for _ in range(2 * size):  # points: time, mark

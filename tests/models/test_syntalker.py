@@ -14,6 +14,7 @@ from cospeech.models.syntalker import (
     Denoiser,
     DenoiserConfig,
     FrameEncoderConfig,
+    FrozenDenoiser,
     WaveformEncoderConfig,
     WordsConfig,
     rename_published,
@@ -75,8 +76,9 @@ def test_system_s_equals_the_published_network():
 
     noise = itertools.repeat(parity.inputs("ddim_noise", (1, 96, 1, 32))[:, :, 0].mT)
     first = Conditions(conditions.context[:1])
-    sample = ddim(lambda x, t: model(x, t, first), noise, respace(cosine_schedule(), 50))
-    close(sample, stored["ddim50_sample"])
+    for network in (model, FrozenDenoiser(model)):
+        sample = ddim(lambda x, t, network=network: network(x, t, first), noise, respace(cosine_schedule(), 50))
+        close(sample, stored["ddim50_sample"])
 
 
 @torch.inference_mode()
@@ -86,6 +88,7 @@ def test_system_t_equals_the_published_network():
     stored, t = parity.load_tensors("small_denoiser_h3d_io.npz"), torch.tensor([500, 500])
     style, no = stored["style_feature"], torch.tensor([False, False])
     close(model(x, t, model.condition(audio, words, seed, style)), stored["out_t500"])
+    close(FrozenDenoiser(model)(x, t, model.condition(audio, words, seed, style)), stored["out_t500"])
     close(model(x, t, model.condition(audio, words, seed)), stored["out_t500_uncond"])
     close(model(x, t, model.condition(audio, words, seed, style, has_style=no)), stored["out_t500_uncond"])
     close(model(x, t, model.condition(audio, words, seed, style, has_audio=no)), stored["out_t500_uncond_audio"])
@@ -162,6 +165,20 @@ def test_conditioning_once_equals_the_plain_network():
     t = torch.tensor([3, 900])
     expected = plain_denoiser(model, x, t, model.encode_speech(features), seed, style)
     torch.testing.assert_close(model(x, t, model.condition(features, None, seed, style)), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("style_dim", [None, 5])
+@torch.inference_mode()
+def test_the_frozen_network_equals_the_plain_one(style_dim):
+    torch.manual_seed(0)
+    model = Denoiser(replace(OURS, style_dim=style_dim)).eval()
+    x, features, seed, style = our_inputs(3)
+    conditions = model.condition(features, None, seed, style if style_dim else None)
+    t = torch.tensor([0, 500, 999])
+    expected = model(x, t, conditions)
+    torch.testing.assert_close(FrozenDenoiser(model)(x, t, conditions), expected, atol=1e-5, rtol=0)
+    half = FrozenDenoiser(model, torch.bfloat16)(x, t, conditions)
+    assert 0 < (half - expected).norm() < 0.02 * expected.norm()
 
 
 @torch.inference_mode()

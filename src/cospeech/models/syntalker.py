@@ -21,7 +21,16 @@ from torch import Tensor, nn
 
 from cospeech.errors import CheckpointError, ConfigError
 from cospeech.nn import published
-from cospeech.nn.layers import TransformerBlock, WaveformBlock, rotary_table, rotate, sinusoids, waveform_block_names
+from cospeech.nn.layers import (
+    FrozenTransformerBlock,
+    TransformerBlock,
+    WaveformBlock,
+    rotary_table,
+    rotate,
+    sinusoids,
+    waveform_block_names,
+)
+from cospeech.nn.packed import PackedLinear
 
 
 @dataclass(frozen=True)
@@ -221,6 +230,37 @@ class Denoiser(nn.Module):
         return of_step, of_latents, of_speech
 
 
+class FrozenDenoiser(nn.Module):
+    """`Denoiser.forward` for generating: matrices that follow each other are one, and all are packed for the processor.
+
+    The conditions still come from the `Denoiser` that it was made of.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, denoiser: Denoiser, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.dtype = dtype
+        of_step, of_latents, _ = denoiser._join_blocks()
+        if denoiser.config.style_dim is not None:
+            of_hidden = denoiser.join_style.weight[:, : denoiser.config.width]
+            of_step, of_latents = of_hidden @ of_step, of_hidden @ of_latents
+        embed = denoiser.embed_latents
+        self.latents = PackedLinear(of_latents @ embed.weight, of_latents @ embed.bias, dtype)
+        steps = denoiser.embed_timestep(denoiser.timestep_table)
+        self.timesteps = F.linear(steps, of_step)  # (num_timesteps, W)
+        self.rotary_cos, self.rotary_sin = denoiser.rotary_cos, denoiser.rotary_sin
+        self.blocks = nn.ModuleList(FrozenTransformerBlock(block, dtype) for block in denoiser.blocks)
+        self.out = PackedLinear(denoiser.out.weight, denoiser.out.bias, dtype)
+
+    def forward(self, x_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """See `Denoiser.forward`. Everything is float32 outside."""
+        h = self.latents(x_t.to(self.dtype)) + (self.timesteps[t][:, None] + conditions.context)
+        h = rotate(h, self.rotary_cos[: h.shape[1]], self.rotary_sin[: h.shape[1]])
+        for block in self.blocks:
+            h = block(h)
+        return self.out(h.to(self.dtype)).float()
+
+
 class SpeechEncoder(nn.Module):
     """Sound and words -> one vector per latent step."""
 
@@ -299,12 +339,29 @@ def rename_published(state: Mapping[str, object], config: DenoiserConfig) -> dic
     Raises:
         CheckpointError: naming each tensor that is missing, unknown or of another shape.
     """
+    renamed = published.rename(state, *_published(config))
+    if config.style_dim is not None:
+        renamed["no_style"] = published.unwrap(state)[_NO_STYLE][0]
+    return renamed
+
+
+def published_shapes(config: DenoiserConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a released `last_*.bin`, without `module.`."""
+    return published.shapes(*_published(config))
+
+
+_NO_STYLE = "uncon_text_embeddings"  # one row of a table here, a vector there
+
+
+def _published(config: DenoiserConfig) -> tuple[dict[str, str], nn.Module, dict[str, tuple[int, ...]]]:
+    """Published name -> our name; our network without memory; published name -> shape of what is not taken as it is."""
     model = published.meta(lambda: Denoiser(config))
     audio = model.speech_encoder.audio
     if config.words is None or not isinstance(audio, WaveformEncoder):
         raise CheckpointError("Released SynTalker weights read samples and words; the config has another input.")
     table, group = (5000, 1, config.width), config.width // config.rotary_groups
-    never_read = {  # position tables are computed here; the others belong to inputs that the published network dropped
+    others: dict[str, tuple[int, ...]] = {
+        # Never read: position tables are computed here; the others belong to inputs that the network dropped.
         "sequence_pos_encoder.pe": table,
         "embed_timestep.sequence_pos_encoder.pe": table,
         "rel_pos.inv_freq": (group // 2,),
@@ -324,7 +381,7 @@ def rename_published(state: Mapping[str, object], config: DenoiserConfig) -> dic
     names = {"text_pre_encoder_body.weight": "speech_encoder.word_table.weight"}
     if config.style_dim is not None:
         layers["input_process3"] = "join_style"
-        never_read["uncon_audio_embeddings"] = (1, config.audio.width)
+        others |= {"uncon_audio_embeddings": (1, config.audio.width), _NO_STYLE: (1, config.style_dim)}
     for i in range(config.depth):
         theirs, ours = f"mytimmblocks.{i}", f"blocks.{i}"
         layers |= {f"{theirs}.norm1": f"{ours}.attention_norm", f"{theirs}.norm2": f"{ours}.mlp_norm"}
@@ -334,8 +391,4 @@ def rename_published(state: Mapping[str, object], config: DenoiserConfig) -> dic
     names |= {f"{their}.{kind}": f"{our}.{kind}" for their, our in layers.items() for kind in ("weight", "bias")}
     for i, block in enumerate(audio.blocks):
         names |= waveform_block_names(f"WavEncoder.feat_extractor.{i}", f"speech_encoder.audio.blocks.{i}", block)
-    if config.style_dim is None:
-        return published.rename(state, names, model, never_read)
-    no_style = "uncon_text_embeddings"
-    renamed = published.rename(state, names, model, never_read | {no_style: (1, config.style_dim)})
-    return renamed | {"no_style": published.unwrap(state)[no_style][0]}
+    return names, model, others

@@ -174,14 +174,24 @@ def rename_published(state: Mapping[str, object], config: TokenizerConfig) -> di
     Raises:
         CheckpointError: naming each tensor that is missing, unknown or of another shape.
     """
-    quantizer = config.quantizer
-    codebooks = {f"quantizer.layers.{q}.codebook": (quantizer.num_codes, quantizer.code_dim)
-                 for q in range(quantizer.num_stages)}  # fmt: skip
-    model = published.meta(lambda: Tokenizer(config))
-    renamed = published.rename(state, _published_names(config), model, others=codebooks)
+    names, model, codebooks = _published(config)
+    renamed = published.rename(state, names, model, codebooks)
     tensors = published.unwrap(state)
     renamed["quantizer.codebooks"] = torch.stack([tensors[key] for key in codebooks])
     return renamed
+
+
+def published_shapes(config: TokenizerConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a released `net_*.pth`."""
+    return published.shapes(*_published(config))
+
+
+def _published(config: TokenizerConfig) -> tuple[dict[str, str], nn.Module, dict[str, tuple[int, ...]]]:
+    """Published name -> our name; our network, without memory; published name -> shape of the codebooks."""
+    quantizer = config.quantizer
+    codebooks = {f"quantizer.layers.{q}.codebook": (quantizer.num_codes, quantizer.code_dim)
+                 for q in range(quantizer.num_stages)}  # fmt: skip
+    return _published_names(config), published.meta(lambda: Tokenizer(config)), codebooks
 
 
 def _published_names(config: TokenizerConfig) -> dict[str, str]:

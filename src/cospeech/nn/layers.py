@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cospeech.nn.packed import PackedLinear
+
 
 def sinusoids(length: int, width: int) -> Tensor:
     """(length, width) position table of [1]: sine on even channels, cosine on odd ones, base 10000."""
@@ -64,10 +66,13 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, S, 3, heads, W / heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, S, W / heads) each
-        attended = F.scaled_dot_product_attention(query, key, value)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return self.out(attend(self.qkv(x), self.heads))
+
+
+def attend(qkv: Tensor, heads: int) -> Tensor:
+    """Queries, keys and values of every step in one, (B, S, 3 W) -> (B, S, W)."""
+    query, key, value = qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, S, W / heads) each
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 class TransformerBlock(nn.Module):
@@ -84,6 +89,28 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.attention(self.attention_norm(x)))
         return x + self.drop_path(self.mlp(self.mlp_norm(x)))
+
+
+class FrozenTransformerBlock(nn.Module):
+    """The same as the `TransformerBlock` it is made of, for inference, its matrices packed.
+
+    Only the products are in `dtype`: what is added up over the blocks stays in float32.
+    """
+
+    def __init__(self, block: TransformerBlock, dtype: torch.dtype):
+        super().__init__()
+        self.dtype = dtype
+        self.heads = block.attention.heads
+        self.attention_norm, self.mlp_norm = block.attention_norm, block.mlp_norm
+        self.qkv = PackedLinear(block.attention.qkv.weight, None, dtype)
+        self.out = PackedLinear(block.attention.out.weight, block.attention.out.bias, dtype)
+        first, _, second = block.mlp
+        self.widen = PackedLinear(first.weight, first.bias, dtype, gelu=True)
+        self.narrow = PackedLinear(second.weight, second.bias, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, S, W) float32
+        x = x + self.out(attend(self.qkv(self.attention_norm(x).to(self.dtype)), self.heads))
+        return x + self.narrow(self.widen(self.mlp_norm(x).to(self.dtype)))
 
 
 class WaveformBlock(nn.Module):

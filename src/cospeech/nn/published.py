@@ -39,6 +39,15 @@ def check_shapes(state: Mapping[str, Tensor], shapes: Mapping[str, Collection[in
         raise CheckpointError(f"The checkpoint does not fit the model. Tensors {'; '.join(found)}.")
 
 
+def shapes(
+    names: Mapping[str, str], model: nn.Module, others: Mapping[str, Collection[int]] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Published name -> shape of every tensor that `rename` with the same arguments expects."""
+    ours = model.state_dict()
+    expected = {theirs: ours[name].shape for theirs, name in names.items()} | dict(others or {})
+    return {name: tuple(shape) for name, shape in expected.items()}
+
+
 def rename(
     state: Mapping[str, object],
     names: Mapping[str, str],
@@ -55,9 +64,7 @@ def rename(
             or the caller takes them in another form.
     """
     tensors = unwrap(state)
-    ours = model.state_dict()
-    expected = {theirs: ours[name].shape for theirs, name in names.items()}
-    check_shapes(tensors, expected | dict(others or {}))
+    check_shapes(tensors, shapes(names, model, others))
     return {name: tensors[theirs] for theirs, name in names.items()}
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import tyro
 from rich.progress import track
 from safetensors.torch import load_file
-from torch import Tensor
 
 from cospeech import prosody
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip, write_store
 from cospeech.formats.output import check_target, replacing
+from cospeech.hearing import Hearing
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline
@@ -83,11 +83,11 @@ class _HardOfHearing(Pipeline):
 
     columns: tuple[int, ...] | None = None
 
-    def hear(self, speech, num_frames: int) -> Tensor:
-        heard = super().hear(speech, num_frames)
+    def hear(self, speech, num_frames: int) -> Hearing:
+        hearing = super().hear(speech, num_frames)
         if self.columns is not None:
-            heard[..., [c for c in range(heard.shape[-1]) if c not in self.columns]] = 0
-        return heard
+            hearing.features[:, [c for c in range(prosody.NUM_FEATURES) if c not in self.columns]] = 0
+        return hearing
 
 
 def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str = "cpu") -> None:

@@ -106,9 +106,10 @@ def stage_seconds(pipeline: Pipeline, speech: Speech) -> dict[str, float]:
     num_frames = speech.num_frames(pipeline.config.fps)
     with torch.inference_mode():
         marks = [time.perf_counter()]
-        heard = pipeline.hear(speech, num_frames)
+        hearing = pipeline.hear(speech, num_frames)
         marks.append(time.perf_counter())
-        latents = torch.cat(list(pipeline.sample_windows(heard, 0, pipeline.config.steps)), dim=1)
+        windows = pipeline.sample_windows(hearing, pipeline.num_windows(num_frames), 0, pipeline.config.steps)
+        latents = torch.cat(list(windows), dim=1)
         marks.append(time.perf_counter())
         motion = pipeline.decode(latents, num_frames)
         marks.append(time.perf_counter())

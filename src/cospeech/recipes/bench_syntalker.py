@@ -1,0 +1,214 @@
+"""What SynTalker's published sizes cost on this machine: the published procedure and ours, with the same weights.
+
+    python -m cospeech.recipes.bench_syntalker
+    python -m cospeech.recipes.bench_syntalker --no-plain    # leaves out the slow side
+
+The weights are random: the cost is that of the released ones. "CPU s" are seconds of all threads together for one
+second of motion; "of peak" compares GFLOP per CPU second with a product of two large matrices on this machine.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from cospeech import guidance
+from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.guidance import Guidance
+from cospeech.models import syntalker, tokenizer
+from cospeech.nn import sampling
+from cospeech.pipeline import Pipeline
+from cospeech.recipes import plain_syntalker as plain
+from cospeech.recipes.bench import repeated
+from cospeech.released.syntalker import SYSTEMS, System
+from cospeech.speech import Speech
+
+STEPS = 50
+FAST_WINDOWS = 4
+ENCODER = "speech encoder"
+STYLED = {"S": (), "T": ("upper",)}  # the parts that follow a prompt
+
+
+class Row(NamedTuple):
+    system: str
+    path: str
+    stage: str
+    gflop: float  # for a second of motion
+    cpu_s: float
+    of_peak: float
+    difference: str = ""  # of the sampled latents from those of the plain path
+
+
+def main(plain_path: tyro.conf.FlagCreatePairsOff[bool] = True, threads: int | None = None) -> None:
+    """Print the table.
+
+    Args:
+        plain_path: Also run the published procedure: some minutes.
+        threads: Of torch. Default: its own choice.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    peaks = {name: peak_gflop(dtype) for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16))}
+    shown = ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items())
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads. Peak, GFLOP per CPU second: {shown}")
+    table = Table("system", "path", "stage", "GFLOP", "CPU s", "of peak", "latents differ")
+    with Live(table, console=Console(), refresh_per_second=1):
+        for system in SYSTEMS:
+            for row in measure(system, peaks, plain_path):
+                row = (*row[:3], f"{row.gflop:.2f}", f"{row.cpu_s:.3f}", f"{row.of_peak:.0%}", row.difference)
+                table.add_row(*row)
+
+
+def peak_gflop(dtype: torch.dtype, size: int = 2048) -> float:
+    """GFLOP per CPU second of a product of two square matrices, the best of several."""
+    a, b = torch.randn(2, size, size, dtype=torch.float32).to(dtype)
+    return max(2 * size**3 / 1e9 / cpu_seconds(lambda: a @ b, 3) for _ in range(4))
+
+
+def cpu_seconds(work: Callable[[], object], times: int = 1) -> float:
+    begun = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - begun) / times
+
+
+def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[Row]:
+    """The stages of the fast path in both precisions, then the plain path."""
+    this = SYSTEMS[system]
+    states = random_states(this)
+    pipelines = {precision: Pipeline(checkpoint(this, states), precision=precision) for precision in peaks}
+    speech = Speech.load(Path(str(files("cospeech") / "assets" / "speech" / "jfk.ogg")))
+    hop = this.denoiser.window_frames - this.denoiser.seed_frames
+    num_frames = FAST_WINDOWS * hop + this.denoiser.seed_frames
+    speech = repeated(speech, num_frames / 30)
+    styles = {part: torch.randn(256, generator=torch.Generator().manual_seed(1)) for part in STYLED[system]}
+    follow = guidance.by_styles(this.denoiser, styles) if this.denoiser.style_dim else guidance.plain(this.denoiser)
+    plain_latents = None
+    if plain_path:
+        sample = plain_window(this, states, pipelines["float32"], speech, styles)
+        gflop, cpu_s, plain_latents = counted(sample)
+        seconds = hop / 30  # that a window adds
+        row = Row(system, "published", f"one window, DDIM {STEPS}", gflop / seconds, cpu_s / seconds, 0)
+        yield row._replace(of_peak=gflop / cpu_s / peaks["float32"])
+    for precision, pipeline in pipelines.items():
+        total_gflop, total_s = 0.0, 0.0
+        for stage, work in stages(pipeline, speech, num_frames, follow):
+            gflop, cpu_s, result = counted(work)
+            if stage != ENCODER:
+                total_gflop, total_s = total_gflop + gflop, total_s + cpu_s
+            difference = ""
+            if stage.startswith("sampling") and plain_latents is not None:
+                first = result[0, : this.denoiser.window_steps] / this.denoiser.latent_scale
+                difference = f"{(first - plain_latents).abs().max() / plain_latents.abs().max():.1e}"
+            seconds = num_frames / 30
+            share = gflop / cpu_s / peaks[precision]
+            yield Row(system, precision, stage, gflop / seconds, cpu_s / seconds, share, difference)
+        share = total_gflop / total_s / peaks[precision]
+        yield Row(system, precision, "all", total_gflop / seconds, total_s / seconds, share)
+    hearing, seconds = pipelines["float32"].hear(speech, num_frames), hop / 30
+    all_steps = this.denoiser.num_timesteps
+
+    def all_steps_of_one_window():
+        return next(pipelines["float32"].sample_windows(hearing, 1, 0, all_steps, "ddpm", follow))
+
+    gflop, cpu_s, _ = counted(all_steps_of_one_window)
+    share = gflop / cpu_s / peaks["float32"]
+    yield Row(system, "float32", f"sampling one window, DDPM {all_steps}", gflop / seconds, cpu_s / seconds, share)
+
+
+def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Guidance) -> Iterator[tuple[str, Callable]]:
+    """Name and work of each stage of one generation; a stage needs the result of the one before it."""
+    made = {}
+
+    def hear():
+        made["hearing"] = pipeline.hear(speech, num_frames)
+
+    def sample():
+        windows = pipeline.sample_windows(made["hearing"], FAST_WINDOWS, 0, STEPS, "ddim", follow)
+        made["latents"] = torch.cat(list(windows), dim=1)
+        return made["latents"]
+
+    def encode():
+        for i in range(FAST_WINDOWS):
+            heard = made["hearing"].window(i * (config.window_frames - config.seed_frames))
+            pipeline.denoiser.encode_speech(heard.audio.to(pipeline.dtype), heard.words)
+
+    config = pipeline.config.denoiser
+    yield "amplitude, onsets", hear
+    yield ENCODER, encode
+    yield f"sampling, DDIM {STEPS}, speech encoder included", sample
+    yield "quantising, decoding", lambda: pipeline.decode_vectors(made["latents"], num_frames)
+
+
+def plain_window(this: System, states: dict, pipeline: Pipeline, speech: Speech, styles: dict[str, Tensor]) -> Callable:
+    """The published procedure for one window, (S, C) latents, from the same noise as the fast path's first window."""
+    heard = pipeline.hear(speech, this.denoiser.window_frames).window(0)
+    by_number = {this.denoiser.parts.index(part): style for part, style in styles.items()}
+    shape = (this.denoiser.window_steps, this.denoiser.channels)
+
+    def sample() -> Tensor:
+        noise = (n[0] for n in sampling.normals((1, *shape), torch.Generator().manual_seed(0)))
+        seed = pipeline.statistics["rest"]
+        predict = plain.guided(states["denoiser"], by_number, seed, heard.audio[0], heard.words[0])
+        return plain.ddim(predict, noise, STEPS)
+
+    return sample
+
+
+@torch.inference_mode()
+def counted(work: Callable[[], Tensor]) -> tuple[float, float, Tensor]:
+    """GFLOP and CPU seconds of some work, counted and timed in runs of their own, and its result."""
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _packed_flop}) as counter:
+        result = work()
+    return counter.get_total_flops() / 1e9, cpu_seconds(work), result
+
+
+def _packed_flop(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
+    return 2 * int(np.prod(x)) * weight[0]
+
+
+def random_states(this: System) -> dict[str, dict[str, Tensor]]:
+    """State dicts in the published layout, of the size that keeps activations near one."""
+    generator = torch.Generator().manual_seed(0)
+
+    def fill(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+        state = {}
+        for name, shape in shapes.items():
+            tensor = torch.randn(shape, generator=generator) / max(1, np.prod(shape[1:])) ** 0.5
+            if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
+                tensor = torch.ones(shape)
+            state[name] = tensor
+        return state
+
+    states = {"denoiser": fill(syntalker.published_shapes(this.denoiser))}
+    return states | {part: fill(tokenizer.published_shapes(config)) for part, config in this.tokenizers.items()}
+
+
+def checkpoint(this: System, states: dict[str, dict[str, Tensor]]) -> Checkpoint:
+    config = ModelConfig(
+        this.name, "none", this.denoiser, dict(this.tokenizers), finish=False, motion=this.motion, quirks=this.quirks
+    )
+    networks = Networks(config).eval().requires_grad_(False)
+    networks.denoiser.load_state_dict(syntalker.rename_published(states["denoiser"], this.denoiser))
+    statistics = {"rest": torch.zeros(this.denoiser.seed_steps, this.denoiser.channels)}
+    for part, of_part in this.tokenizers.items():
+        networks.tokenizers[part].load_state_dict(tokenizer.rename_published(states[part], of_part))
+        channels = config.channels(part)
+        statistics |= {f"{part}.mean": torch.zeros(channels), f"{part}.std": torch.ones(channels)}
+    return Checkpoint(config, networks, statistics)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    tyro.cli(main)

@@ -1,0 +1,1 @@
+"""Checkpoints that others published, in their own layouts -> checkpoint directories."""
