@@ -75,11 +75,21 @@ def encode(part: str, poses: np.ndarray, translation: np.ndarray, face: np.ndarr
     return np.concatenate(pieces, axis=-1).astype(np.float32)
 
 
-def decode(vectors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def columns(part: str) -> np.ndarray:
+    """Where the channels of a part without a face stand among those of the whole body: 6 a joint, then translation."""
+    this = layout(part)
+    rotations = 6 * np.repeat(this.joints, 6) + np.tile(np.arange(6), len(this.joints))
+    return np.append(rotations, 6 * skeleton.NUM_JOINTS + np.arange(3)) if this.translation else rotations
+
+
+def decode(
+    vectors: Mapping[str, np.ndarray], one_step_away: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Body part vectors back to a body. Joints of no part stay at rest, a missing translation stands still.
 
     Args:
         vectors: Part name -> (T, channels), not normalised.
+        one_step_away: The motion starts where its first step leads, not at x = z = 0.
 
     Returns:
         poses (T, 55, 3), translation (T, 3), face (T, 52) within 0..1 or None. With a face, the jaw joint turns
@@ -99,6 +109,8 @@ def decode(vectors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, n
                 poses[start : start + _CHUNK, this.joints] = rotation.rotation_6d_to_axis_angle(piece)
         if this.translation:
             translation = channels_to_translation(vector[:, -3:])
+            if one_step_away:
+                translation[:, [0, 2]] += vector[0, [-3, -1]]
         if this.face:
             face = vector.clip(0, 1)
             poses[:, skeleton.JAW, 0] = skeleton.JAW_OPEN_RADIANS * face[:, skeleton.JAW_OPEN]

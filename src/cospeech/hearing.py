@@ -17,7 +17,6 @@ from cospeech.text import UNKNOWN, word_indices
 
 _PUBLISHED_FPS = 30
 _WHOLE_STEP = waveform.SAMPLE_RATE // _PUBLISHED_FPS  # 533 samples, where 533.3 are a frame
-_NUM_SAMPLES = 128 * _WHOLE_STEP  # N of a published window
 
 
 class Heard(NamedTuple):
@@ -59,6 +58,7 @@ class SampleHearing:
         quirks: tuple[str, ...],
     ):
         self.window_frames = config.window_frames
+        self.num_samples = config.window_frames * _WHOLE_STEP  # N: 68 224 as published
         self.whole_steps = "audio-step-533" in quirks
         samples = waveform.resample(speech.samples, speech.rate, twice="double-resampling" in quirks)
         self.samples = samples
@@ -74,9 +74,10 @@ class SampleHearing:
 
     def window(self, start: int) -> Heard:
         first = start * _WHOLE_STEP if self.whole_steps else round(start * waveform.SAMPLE_RATE / _PUBLISHED_FPS)
-        heard = np.zeros((_NUM_SAMPLES, 2), np.float32)
-        heard[:, 0] = self.amplitude(first, first + _NUM_SAMPLES)
-        onsets = self.onsets[np.searchsorted(self.onsets, first) : np.searchsorted(self.onsets, first + _NUM_SAMPLES)]
+        heard = np.zeros((self.num_samples, 2), np.float32)
+        last = first + self.num_samples
+        heard[:, 0] = self.amplitude(first, last)
+        onsets = self.onsets[slice(*np.searchsorted(self.onsets, (first, last)))]
         heard[onsets - first, 1] = 1
         words = None if self.words is None else self.words[None, start : start + self.window_frames]
         return Heard(torch.from_numpy(heard)[None], words)

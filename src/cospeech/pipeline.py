@@ -177,11 +177,10 @@ class Pipeline:
         """The (256,) style of a motion, (T, 623) vectors of `cospeech.humanml3d`, for `generate_joints`."""
         if self.motion_encoder is None:
             raise ConfigError(f"The model `{self.config.name}` has no encoder of motions.")
-        columns = humanml3d.PARTS
-        mean, std = np.empty(humanml3d.CHANNELS, np.float32), np.empty(humanml3d.CHANNELS, np.float32)
-        for part in self.config.denoiser.parts:
-            mean[columns[part]] = self.statistics[f"{part}.mean"].cpu()
-            std[columns[part]] = self.statistics[f"{part}.std"].cpu()
+        mean, std = (
+            humanml3d.join({part: self.statistics[f"{part}.{kind}"].cpu().numpy()[None] for part in self.tokenizers})
+            for kind in ("mean", "std")
+        )  # (1, 623) each
         vectors = np.asarray(motion, np.float32)
         for _ in range(2 if "double-normalisation" in self.quirks else 1):
             vectors = (vectors - mean) / std
@@ -368,9 +367,7 @@ class Pipeline:
     def decode(self, latents: Tensor, num_frames: int) -> Motion:
         """(1, S, C) latents of the whole recording -> motion."""
         vectors = self.decode_vectors(latents, num_frames)
-        poses, translation, face = features.decode(vectors)
-        if "first-step" in self.quirks:
-            translation[:, [0, 2]] += vectors["lower_trans"][0, [-3, -1]]
+        poses, translation, face = features.decode(vectors, one_step_away="first-step" in self.quirks)
         return Motion(poses, translation, self.config.fps, face=face)
 
     def decode_vectors(self, latents: Tensor, num_frames: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """What SynTalker's published sizes cost on this machine: the published procedure and ours, with the same weights.
 
     python -m cospeech.recipes.bench_syntalker
-    python -m cospeech.recipes.bench_syntalker --no-plain    # leaves out the slow side
+    python -m cospeech.recipes.bench_syntalker --no-plain-path    # leaves out the slow side
 
 The weights are random: the cost is that of the released ones. "CPU s" are seconds of all threads together for one
 second of motion; "of peak" compares GFLOP per CPU second with a product of two large matrices on this machine.
@@ -84,7 +84,7 @@ def cpu_seconds(work: Callable[[], object], times: int = 1) -> float:
 
 
 def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[Row]:
-    """The stages of the fast path in both precisions, then the plain path."""
+    """The plain path if it is wanted, the stages of the fast one in both precisions, then one window in all steps."""
     this = SYSTEMS[system]
     states = random_states(this)
     pipelines = {precision: Pipeline(checkpoint(this, states), precision=precision) for precision in peaks}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cospeech import checkpoint as checkpoints
-from cospeech import features, humanml3d, quirks, skeleton
+from cospeech import features, humanml3d, quirks
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.errors import CheckpointError, CospeechWarning
 from cospeech.models import syntalker, tmr, tokenizer
@@ -297,15 +297,12 @@ def _statistics(this: System, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]
     """Mean and standard deviation of every part's vector, cut out of those of the whole body."""
     statistics = {}
     for kind in ("mean", "std"):
-        for part in this.denoiser.parts:
-            if this.motion == "humanml3d":
-                vector = arrays[f"beatx_1-30_amass_h3d_{kind}.npy"][humanml3d.PARTS[part]]
-            else:
-                whole = arrays[f"beatx_2_330_{kind}.npy"].unflatten(0, (skeleton.NUM_JOINTS, 6))
-                vector = whole[list(features.layout(part).joints)].flatten()
-                if features.layout(part).translation:
-                    vector = torch.cat([vector, arrays[f"beatx_2_trans_{kind}.npy"]])
-            statistics[f"{part}.{kind}"] = vector
+        if this.motion == "humanml3d":
+            whole, columns = arrays[f"beatx_1-30_amass_h3d_{kind}.npy"], humanml3d.PARTS.__getitem__
+        else:
+            whole = torch.cat([arrays[f"beatx_2_330_{kind}.npy"], arrays[f"beatx_2_trans_{kind}.npy"]])
+            columns = features.columns
+        statistics |= {f"{part}.{kind}": whole[columns(part)] for part in this.denoiser.parts}
     return statistics
 
 
