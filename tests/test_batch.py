@@ -2,7 +2,7 @@
 
 import pytest
 
-from cospeech.batch import Job, jobs
+from cospeech.batch import Job, jobs, words_of
 from cospeech.errors import CospeechError
 
 
@@ -73,3 +73,17 @@ def test_several_recordings_do_not_go_into_one_file(tmp_path):
 def test_a_folder_without_recordings_is_an_error(tmp_path):
     with pytest.raises(CospeechError, match="no recordings in this folder"):
         jobs(tmp_path, tmp_path / "out", ".npz")
+
+
+def test_every_recording_has_its_own_words(tmp_path):
+    made = [Job(tmp_path / f"{name}.wav", tmp_path / f"{name}.npz") for name in "ab"]
+    for name in "ab":
+        (tmp_path / f"{name}.TextGrid").touch()
+    assert words_of(made, None) == [(), ()]
+    assert words_of(made, tmp_path) == [tmp_path / "a.TextGrid", tmp_path / "b.TextGrid"]
+    assert words_of(made[:1], tmp_path / "a.TextGrid") == [tmp_path / "a.TextGrid"]
+    with pytest.raises(CospeechError, match="several recordings"):
+        words_of(made, tmp_path / "a.TextGrid")
+    (tmp_path / "b.TextGrid").unlink()
+    with pytest.raises(CospeechError, match=r"b\.TextGrid is not in it"):
+        words_of(made, tmp_path)

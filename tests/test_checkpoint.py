@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -23,6 +24,31 @@ def test_what_is_saved_is_loaded(directory):
         if name.rpartition(".")[2] not in TRAINING_ONLY:
             torch.testing.assert_close(here.networks.state_dict()[name], tensor, atol=2e-3, rtol=1e-3)  # half precision
     torch.testing.assert_close(dict(here.statistics), dict(there.statistics))
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(directory, monkeypatch):
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(CheckpointError, match="cannot be written: No space left"):
+        checkpoint.save(tiny.checkpoint(1), directory)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_a_checkpoint_takes_the_place_of_another_and_of_nothing_else(directory, tmp_path):
+    (directory / "notes.txt").write_text("mine")
+    checkpoint.save(tiny.checkpoint(1), directory)
+    assert (directory / "notes.txt").read_text() == "mine"
+    new = tiny.checkpoint(1).networks.denoiser.embed_seed.weight
+    torch.testing.assert_close(checkpoint.load(directory).networks.denoiser.embed_seed.weight, new, atol=2e-3, rtol=0)
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="other files"):
+        checkpoint.save(tiny.checkpoint(), tmp_path / "bert")
+    assert [path.name for path in (tmp_path / "bert").iterdir()] == ["config.json"]
 
 
 def test_nothing_that_only_training_needs_is_stored(directory):

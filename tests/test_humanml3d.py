@@ -1,7 +1,14 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import parity
+import pytest
 
-from cospeech import humanml3d
+from cospeech import humanml3d, positions
+from cospeech.body import joint_positions, mannequin
+from cospeech.rotation import axis_angle_to_matrix
+from cospeech.smoothing import smooth
 
 
 def test_joints_are_the_published_ones():
@@ -45,3 +52,67 @@ def test_a_walk_turned_round_by_hand():
 def test_no_frames_and_one_frame():
     assert humanml3d.joint_positions(np.zeros((0, 623), np.float32)).shape == (0, 52, 3)
     assert humanml3d.joint_positions(np.ones((1, 623), np.float32))[0, 0].tolist() == [0, 1, 0]
+
+
+@pytest.fixture
+def walk(rng) -> np.ndarray:
+    """(90, 52, 3): the mannequin turns, walks and moves all its joints."""
+    poses = smooth(rng.normal(scale=1.5, size=(90, 55, 3)), 8.0)
+    poses[:, 0] = [0, 0.8, 0]
+    poses[:, 0, 1] += np.linspace(0, 1.5, 90)
+    translation = np.linspace([1.0, 1.4, 2.0], [2.0, 1.4, 4.0], 90)
+    return joint_positions(mannequin("light"), poses, translation)[:, positions.JOINTS]
+
+
+@pytest.mark.parametrize("count", [22, 52])
+def test_placed_joints_stand_at_the_origin_and_look_ahead(walk, count):
+    placed = humanml3d.placed(walk[:, :count])
+    assert placed[..., 1].min() == 0
+    np.testing.assert_allclose(placed[0, 0, [0, 2]], 0, atol=1e-9)
+    across = placed[0, 2] - placed[0, 1] + placed[0, 17] - placed[0, 16]
+    assert across[0] < -0.1
+    assert abs(across[2]) < 1e-6
+    bones = np.linalg.norm(placed[:, 1] - placed[:, 0], axis=-1)
+    np.testing.assert_allclose(bones, np.linalg.norm(walk[:, 1] - walk[:, 0], axis=-1), atol=1e-6)
+
+
+def test_features_and_back(walk):
+    placed = humanml3d.placed(walk)
+    vectors = humanml3d.features(placed)
+    assert vectors.shape == (89, 623)
+    np.testing.assert_allclose(humanml3d.joint_positions(vectors), placed[:-1], atol=1e-5)
+    assert humanml3d.features(placed[:, :22]).shape == (89, 263)
+
+
+def test_the_rotations_of_a_chain_lead_to_its_joints(walk):
+    """By hand, for the left arm: it begins with the root's rotation, though it hangs on the chest."""
+    placed = humanml3d.placed(walk)
+    vectors = humanml3d.features(placed).astype(float)
+    first_columns = np.swapaxes(vectors[:, 157:463].reshape(-1, 51, 2, 3), -1, -2)
+    local = np.concatenate([first_columns, np.cross(*np.moveaxis(first_columns, -1, 0))[..., None]], axis=-1)
+    turn = np.cumsum(np.append(0, 2 * vectors[:-1, 0]))
+    turned = axis_angle_to_matrix(turn[:, None] * [0, 1, 0])
+    for parent, j, at_rest in ((9, 13, [1, 0, 0]), (13, 16, [0, -1, 0]), (16, 18, [0, -1, 0]), (18, 20, [0, -1, 0])):
+        turned = turned @ local[:, j - 1]
+        bone = placed[:-1, j] - placed[:-1, parent]
+        np.testing.assert_allclose(turned @ at_rest, bone / np.linalg.norm(bone, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_contacts_and_velocities(walk):
+    placed = humanml3d.placed(walk)
+    placed[:, [7, 10]] = placed[0, [7, 10]]  # the left foot stands
+    placed[:, [8, 11]] = placed[0, [8, 11]] + 0.05 * np.arange(90)[:, None, None]
+    vectors = humanml3d.features(placed)
+    np.testing.assert_array_equal(vectors[:, 619:], np.tile([1, 1, 0, 0], (89, 1)))
+    speed = np.linalg.norm(vectors[:, 463:619].reshape(-1, 52, 3), axis=-1)
+    np.testing.assert_allclose(speed, np.linalg.norm(np.diff(placed, axis=0), axis=-1), atol=1e-6)
+
+
+@pytest.mark.data
+def test_the_published_vectors_come_out_of_the_published_joints():
+    """Up to the last frames, whose heading was smoothed with one more frame than is published."""
+    folder = Path(os.environ["COSPEECH_DATA"]) / "humanml3d_samples"
+    joints, published = (np.load(folder / kind / "012314.npy") for kind in ("new_joints", "new_joint_vecs"))
+    vectors = humanml3d.features(joints)
+    np.testing.assert_allclose(vectors[:80], published[:80], atol=2e-5)
+    np.testing.assert_allclose(vectors, published[: len(vectors)], atol=0.02)

@@ -9,7 +9,7 @@ from cospeech import features, prosody, skeleton
 from cospeech.checkpoint import Networks
 from cospeech.errors import ConfigError, PromptError
 from cospeech.motion import Motion
-from cospeech.pipeline import Pipeline
+from cospeech.pipeline import SAMPLERS, Pipeline
 from cospeech.speech import Speech
 
 RATE = 16_000
@@ -62,24 +62,32 @@ def test_the_future_is_not_heard_before_its_window(pipeline):
     assert (second[0] - second[1]).abs().max() > 0.1
 
 
-def test_windows_continue_each_other(pipeline):
+def test_windows_continue_each_other(pipeline, monkeypatch):
     """Each window begins with the last latents of the one before: kept at every step, not only as a condition."""
-    config = pipeline.config.denoiser
+    config, known = pipeline.config.denoiser, pipeline.config.denoiser.seed_steps
     hearing = pipeline.hear(speech(8), 240)
-    pieces = []
+    samples = []
+    ddim = SAMPLERS["ddim"]
 
-    def remember(x_t, t, conditions, plain=pipeline.frozen.forward):
-        pieces.append(x_t)
-        return plain(x_t, t, conditions)
+    def remember(denoise, noise, schedule):
+        seen = []
 
-    pipeline.frozen.forward = remember
-    try:
-        first, second = pipeline.sample_windows(hearing, 2, seed=0, steps=5)
-    finally:
-        del pipeline.frozen.forward
-    assert first.shape[1] == config.window_steps
-    assert second.shape[1] == config.window_steps - config.seed_steps
-    assert len(pieces) == 10
+        def watched(x_t, t):
+            seen.append(denoise(x_t, t))
+            return seen[-1]
+
+        samples.append((ddim(watched, noise, schedule), seen))
+        return samples[-1][0]
+
+    monkeypatch.setitem(SAMPLERS, "ddim", remember)
+    first, second = pipeline.sample_windows(hearing, 2, seed=0, steps=5)
+    (before, _), (after, predictions) = samples
+    assert len(predictions) == 5
+    for prediction in predictions:
+        assert torch.equal(prediction[:, :known], before[:, -known:])
+    torch.testing.assert_close(after[:, :known], before[:, -known:])
+    assert torch.equal(first, before * config.latent_scale)
+    assert torch.equal(second, after[:, known:] * config.latent_scale)
 
 
 def test_a_seed_motion_is_what_the_motion_begins_with(pipeline):

@@ -47,6 +47,25 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
     return _not_onto_themselves([Job(*pair) for pair in zip(recordings, outs, strict=True)])
 
 
+def words_of(jobs: list[Job], words: Path | None) -> list[Path | tuple[()]]:
+    """The TextGrid of each recording; an empty tuple where there is none.
+
+    Args:
+        words: A TextGrid for one recording, or a folder with one of the same name for every recording.
+    """
+    if words is None:
+        return [()] * len(jobs)
+    if not words.is_dir():
+        if len(jobs) > 1:
+            raise FormatError(f"{words}: for several recordings give the folder that holds a TextGrid for each.")
+        return [words]
+    grids = [words / f"{job.audio.stem}.TextGrid" for job in jobs]
+    missing = [grid.name for grid in grids if not grid.is_file()]
+    if missing:
+        raise FormatError(f"{words}: {missing[0]} is not in it ({len(missing)} of {len(grids)} are not).")
+    return list(grids)
+
+
 def _not_onto_themselves(jobs: list[Job]) -> list[Job]:
     recordings = {job.audio.resolve() for job in jobs}
     for job in jobs:

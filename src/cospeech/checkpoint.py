@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, TypeVar
 
 import torch
@@ -22,7 +23,8 @@ from torch import Tensor, nn
 
 from cospeech import config as configs
 from cospeech import features, humanml3d, quirks
-from cospeech.errors import CheckpointError, ConfigError
+from cospeech.errors import CheckpointError, ConfigError, FormatError
+from cospeech.formats.output import check_target as check_target_file
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.tmr import MotionEncoder, TextEncoder, TmrConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
@@ -138,11 +140,42 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a checkpoint directory; weights are stored as `dtype`, statistics as float32."""
+    """Write a checkpoint directory; weights are stored as `dtype`, statistics as float32.
+
+    A checkpoint that is there is replaced when the new one is whole; other files in its directory stay.
+
+    Raises:
+        CheckpointError: the directory holds something else, or cannot be written.
+    """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in (SUMS, VOCABULARY, TEXT_ENCODER):  # the sums are written last: without them nobody takes a
-        (directory / name).unlink(missing_ok=True)  # half-written checkpoint for whole
+    check_target(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".new-", dir=directory) as folder:
+            written = _write(checkpoint, Path(folder), dtype)
+            for name in (SUMS, VOCABULARY, TEXT_ENCODER):  # without the sums, which come last, nobody takes what is
+                (directory / name).unlink(missing_ok=True)  # half replaced for whole
+            for name in written:
+                Path(folder, name).replace(directory / name)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{directory}: the checkpoint cannot be written: {reason}.") from None
+
+
+def check_target(directory: str | Path) -> None:
+    """Raise `CheckpointError` where `save` would lose what is no checkpoint, or cannot write. Touches nothing."""
+    directory = Path(directory)
+    try:
+        check_target_file(directory / SUMS)
+        ours = (directory / SUMS).is_file() and (directory / CONFIG).is_file()
+        if directory.is_dir() and not ours and any(directory.iterdir()):
+            raise CheckpointError(f"{directory}: holds other files than a checkpoint's. Choose a new or empty folder.")
+    except (FormatError, OSError) as error:
+        raise CheckpointError(f"{directory}: no checkpoint can be written there: {error}") from None
+
+
+def _write(checkpoint: Checkpoint, directory: Path, dtype: torch.dtype) -> list[str]:
+    """Returns the files written, the sums last."""
     written = [CONFIG, WEIGHTS, STATISTICS, CARD]
     config = json.dumps(configs.to_dict(checkpoint.config), indent=2) + "\n"
     (directory / CONFIG).write_text(config, encoding="utf-8")
@@ -158,6 +191,7 @@ def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = tor
         written.append(TEXT_ENCODER)
     sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
+    return [*written, SUMS]
 
 
 def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:

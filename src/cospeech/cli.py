@@ -10,12 +10,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import arg
 
-from cospeech.errors import ConfigError, CospeechError, CospeechWarning, FormatError, MissingExtra, PromptError
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning, FormatError, MissingExtra
+
+if TYPE_CHECKING:
+    from cospeech.facemap import FaceMap
+    from cospeech.pipeline import Pipeline
 
 
 def generate(
@@ -50,24 +54,26 @@ def generate(
     Args:
         audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
             .csv file that lists one recording a line: then OUT is a folder and gets one file for each.
-        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4 or .html; .npy for models that give
-            positions of joints.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of
+            joints.
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
         upper: What the upper body should do, in words. Empty: follow the speech only.
         hands: What the hands should do, in words.
         lower: What the legs should do, in words.
         whole: What the whole body should do, in words.
-        words: TextGrid file with the words and their times, for models that read words.
+        words: TextGrid file with the words and their times, for models that read words. With several recordings the
+            folder of their TextGrids, which have the same names.
         seed: Same seed, same device, same motion; another seed, another motion.
-        seed_motion: Motion file; the result begins like its first half second. Default: it begins at rest.
+        seed_motion: Motion file; the result begins like its first half second. Default: it begins at rest, with
+            published models in the mean pose of their training.
         sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
         steps: Diffusion steps for each window of four seconds. Default: the model's own number, all 1000 for ddpm.
-        finish: Keep feet where they stand, hands out of the body and joints within human ranges. off: what the networks
-            say. model: on for the starters, off for published models.
+        finish: Keep feet where they stand, hands out of the body, joints within human ranges, and take out tremble
+            above 7 Hz. off: what the networks say. model: on for the starters, off for published models.
         quirks: Published models were trained with mistakes. model: they get all of them and give what was published.
             none: those that can be spared are turned off: motion to the end of the speech, exact times.
         precision: bf16 runs the denoiser in half the digits, faster where the processor has them.
-        face: Name of a model, such as starter, whose face is taken where the main model has none.
+        face: Name of a model, such as starter, whose face is taken for a model that has none.
         face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
@@ -78,58 +84,46 @@ def generate(
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
     from cospeech.formats import npy
-    from cospeech.formats.output import check_target
     from cospeech.pipeline import load_pipeline
     from cospeech.speech import Speech
 
     _check_device(device)
     jobs = batch.jobs(audio, out, format)
-    shown = _load_body(body)
-    looks = {"camera": camera, "body": shown, "embed_licensed_body": embed_licensed_body}
-    positions = jobs[0].out.suffix.lower() == npy.SUFFIX
+    words_of = batch.words_of(jobs, words)
+    looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
     for job in jobs:  # a target that cannot be written fails here, before the slow part
-        check_target(job.out) if positions else files.writer_for(job.out, **looks)
-    only = Speech.load(jobs[0].audio, words=words or ()) if len(jobs) == 1 else None  # and so does a bad recording
+        files.writer_for(job.out, **looks)
+    only = Speech.load(jobs[0].audio, words_of[0]) if len(jobs) == 1 else None  # and so does a bad recording
     start = files.load_motion(seed_motion) if seed_motion else None
-    pipeline = load_pipeline(model, device, quirks, precision)
-    if positions != pipeline.gives_joints:
-        gives = (
-            "positions of joints: write .npy" if pipeline.gives_joints else "rotations: write .npz or another format"
-        )
-        raise ConfigError(f"{jobs[0].out}: the model {pipeline.config.name} gives {gives}.")
     mapping = FaceMap.load(face_map) if face_map else None
+    pipeline = load_pipeline(model, device, quirks, precision)
     of_face = load_pipeline(face, device) if face else None
-    if of_face and not of_face.has_face:  # what cannot be given fails here, too
-        raise ConfigError(f"--face {face}: this model has no face to give.")
-    if mapping and (of_face or pipeline).has_face:
-        mapping.matrix("arkit_to_flame")
-    settings = {"seed": seed, "steps": steps, "sampler": sampler}
-    prompts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
-    if positions and any(prompts.values()):
-        raise PromptError(f"The model {pipeline.config.name} cannot read text prompts yet.")
-    finished = {"model": None, "on": True, "off": False}[finish]
+    _check_faces(jobs[0].out, pipeline, of_face, mapping)
+    settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
+    body_settings = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
+    exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX and not any(body_settings.values())
+    if exact and finish == "on":
+        raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
+    body_settings["finish"] = {"model": None, "on": True, "off": False}[finish]
     failed = 0
-    for job in jobs:
+    for job, its_words in zip(jobs, words_of, strict=True):
         try:
-            speech = only or Speech.load(job.audio)
+            speech = only or Speech.load(job.audio, its_words)
             with _progress(f"generate {job.audio.name}") as progress:
-                if positions:
+                if exact:
                     joints = pipeline.generate_joints(speech, **settings, progress=progress)
+                    npy.write_joints(joints, job.out)
+                    num_frames, fps = len(joints), pipeline.config.fps
                 else:
-                    motion = pipeline.generate(
-                        speech, **prompts, **settings, seed_motion=start, finish=finished, progress=progress
-                    )
-            if positions:
-                npy.write(joints, job.out)
-                num_frames, fps = len(joints), pipeline.config.fps
-            else:
-                if of_face and motion.face is None:
-                    motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
-                if mapping:
-                    motion = mapping.apply(motion)
+                    motion = pipeline.generate(speech, **settings, **body_settings, progress=progress)
+                    num_frames, fps = len(motion), motion.fps
+            if of_face:
+                motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
+            if mapping:
+                motion = mapping.apply(motion)
+            if not exact:
                 with _progress(f"write {job.out.name}") as progress:
                     files.save(motion, job.out, audio=speech, progress=progress, **looks)
-                num_frames, fps = len(motion), motion.fps
         except CospeechError as error:
             if len(jobs) == 1:
                 raise
@@ -150,6 +144,7 @@ def convert(
     /,
     audio: Path | None = None,
     fps: float | None = None,
+    source_fps: float | None = None,
     mirror: bool = False,
     face: str | None = None,
     face_map: Path | None = None,
@@ -162,12 +157,14 @@ def convert(
     Example: cospeech convert talk.npz talk.mp4 --audio talk.wav
 
     Args:
-        motion: Motion to read: .npz (this program, BEAT2, AMASS) or .bvh (this program).
-        out: File to write: .npz, .bvh, .glb, .mp4 or .html.
+        motion: Motion to read: .npz (this program, BEAT2, AMASS), .bvh (this program), or .npy with positions of the 22
+            or 52 joints of SMPL-X or with the vectors of HumanML3D, whose rotations are worked out.
+        out: File to write: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of joints.
         audio: Recording that is heard in .mp4 and .html.
         fps: Frames a second of the result. Default: those of the motion.
+        source_fps: Frames a second of a .npy file, which does not say. Default: 20 without hands, 30 with them.
         mirror: Exchange left and right.
-        face: Name of a model, such as starter, that hears --audio and gives the motion a face if it has none.
+        face: Name of a model, such as starter, that hears --audio and gives a face to a motion that has none.
         face_map: An .npz of your own with `arkit_to_flame` (52, 100), `flame_to_arkit` (100, 52) or both: FLAME
             expressions from the face, or where there is no face a face from the expressions.
         camera: For .mp4: the whole body, the face, or both side by side.
@@ -187,18 +184,22 @@ def convert(
         if source and source.resolve() == out.resolve():
             raise FormatError(f"{out}: is a file that is read. Write elsewhere.")
     speech = Speech.load(audio) if audio else None
-    read = files.load_motion(motion)
+    read = files.load_motion(motion, source_fps)
     if "assumed" in read.metadata:
         print(f"note: {read.metadata['assumed']}", file=sys.stderr)
     if fps is not None:
         read = read.resample(fps)
     if mirror:
         read = read.mirror()
-    if face and read.face is None:
+    if face:
         from cospeech.pipeline import load_pipeline  # imports torch, which the other conversions do without
 
+        files.check_keeps(out, "face")
+        if read.face is not None:
+            raise ConfigError(f"--face {face}: {motion} has a face. Leave --face out.")
         read = load_pipeline(face).add_face(read, speech)
     if mapping:
+        files.check_keeps(out, "face" if read.face is None else "expressions")
         read = mapping.apply(read)
     with _progress(f"write {out.name}") as progress:
         files.save(read, out, audio=speech, progress=progress, **looks)
@@ -300,7 +301,7 @@ def import_(
             arrays in mean_std and, for words, vocab.pkl; for T the text_epoch=299.ckpt and motion_epoch=299.ckpt.
         paths: Files, and folders that are searched for files of those names.
         out: Checkpoint directory to write.
-        system: Which of the two, where both are found: S follows speech, T reads text as well.
+        system: Which of the two, where both are found: S follows speech, T styles from a text-motion space as well.
     """
     from rich.console import Console
     from rich.table import Table
@@ -308,11 +309,11 @@ def import_(
     from cospeech.released.syntalker import import_syntalker
 
     done = import_syntalker(paths, out, system)
-    table = Table("file", "network", "tensors", "numbers", "fixed pass", box=None, pad_edge=False)
+    table = Table("file", "network", "tensors", "parameters", "SHA-256", "fixed pass", box=None, pad_edge=False)
     for piece in done.pieces:
         row = [piece.path.name]
-        if piece.tensors:
-            row += [piece.role, str(piece.tensors), f"{piece.parameters:,}", f"{done.passes[piece.role]:.4f}"]
+        if check := done.checks.get(piece.role):
+            row += [piece.role, str(len(piece.tensors)), f"{check.parameters:,}", check.sum, f"{check.passes:.4f}"]
         table.add_row(*row)
     Console().print(table)
     for line in done.unused:
@@ -346,6 +347,8 @@ def train(
         from cospeech.recipes import diffusion, starter, tokenizer
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lightning-fabric", "train") from error
+    if accelerator != "auto" and not network.startswith("starter"):
+        raise ConfigError(f"--accelerator is for the starters; of a {network} {config} tells it.")
     if network == "tokenizer":
         tokenizer.train(load_toml(tokenizer.TrainTokenizer, config), out)
     elif network == "diffusion":
@@ -395,6 +398,22 @@ def _load_body(path: Path | None):
     body = load_smplx(path)
     print(f"body {path}: {body.licence}")
     return body
+
+
+def _check_faces(out: Path, pipeline: "Pipeline", of_face: "Pipeline | None", mapping: "FaceMap | None") -> None:
+    """What --face and --face-map cannot give fails here, before the slow part."""
+    from cospeech import files
+
+    if of_face:
+        files.check_keeps(out, "face")
+        if pipeline.has_face:
+            raise ConfigError(f"--face: the model {pipeline.config.name} has a face of its own. Leave --face out.")
+        if not of_face.has_face:
+            raise ConfigError(f"--face: the model {of_face.config.name} has no face to give.")
+    if mapping:
+        has_face = pipeline.has_face or of_face is not None
+        files.check_keeps(out, "expressions" if has_face else "face")
+        mapping.matrix("arkit_to_flame" if has_face else "flame_to_arkit")
 
 
 def _check_device(device: str) -> None:

@@ -19,18 +19,21 @@ from cospeech.speech import Speech
 class Writer(NamedTuple):
     module: str  # imported when used: some are slow to import
     options: tuple[str, ...] = ()  # of those of `save`, the ones that its `write` takes
+    keeps: tuple[str, ...] = ("face",)  # of what a motion has besides a body
 
 
 WRITERS: dict[str, Writer] = {
-    ".npz": Writer("cospeech.formats.npz"),
-    ".bvh": Writer("cospeech.formats.bvh", ("body",)),
+    ".npz": Writer("cospeech.formats.npz", keeps=("face", "expressions")),
+    ".bvh": Writer("cospeech.formats.bvh", ("body",), keeps=()),
     ".glb": Writer("cospeech.formats.gltf", ("body", "embed_licensed_body")),
     ".html": Writer("cospeech.formats.html", ("audio", "body", "embed_licensed_body")),
+    ".npy": Writer("cospeech.formats.npy", keeps=()),
     ".mp4": Writer("cospeech.render", ("audio", "body", "camera", "progress")),
 }
 READERS: dict[str, str] = {
     ".npz": "cospeech.formats.npz",
     ".bvh": "cospeech.formats.bvh",
+    ".npy": "cospeech.formats.npy",
 }
 _FOR_ANY_FORMAT = ("audio", "progress")  # no error where they are of no use: every caller has them
 
@@ -90,12 +93,29 @@ def writer_for(path: str | Path, **options) -> Callable[[Motion], None]:
     return partial(_write, write, path, {name: given[name] for name in given if name in writer.options})
 
 
-def load_motion(path: str | Path) -> Motion:
-    """Read a motion: .npz of BEAT2, AMASS or this package, or .bvh of this package.
+def check_keeps(path: str | Path, what: str) -> None:
+    """Raise `FormatError` for a file that has no place for the `face`, or for the `expressions`, of a motion."""
+    suffix = _known_suffix(path, WRITERS, "write")
+    if what not in WRITERS[suffix].keeps:
+        able = ", ".join(known for known, writer in WRITERS.items() if what in writer.keeps)
+        raise FormatError(f"{path}: a {suffix} file keeps no {what}; {able} do.".replace(".npz do.", ".npz does."))
+
+
+def load_motion(path: str | Path, fps: float | None = None) -> Motion:
+    """Read a motion: .npz of BEAT2, AMASS or this package, .bvh of this package, .npy with positions of joints.
 
     Where the file leaves something open, `metadata["assumed"]` of the motion says what was assumed.
+
+    Args:
+        fps: Frames a second of a .npy file, which does not say. Other files say theirs.
     """
-    return import_module(READERS[_known_suffix(path, READERS, "read")]).read(path)
+    suffix = _known_suffix(path, READERS, "read")
+    read = import_module(READERS[suffix]).read
+    if suffix == ".npy":
+        return read(path, fps)
+    if fps is not None:
+        raise FormatError(f"{path}: a {suffix} file says its frame rate itself. Leave `fps` out.")
+    return read(path)
 
 
 def _write(write: Callable, path: str | Path, options: dict, motion: Motion) -> None:

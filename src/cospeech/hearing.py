@@ -41,6 +41,11 @@ class FrameHearing:
         return Heard(self.features[None, start : start + self.window_frames], None)
 
 
+def num_samples(config: DenoiserConfig) -> int:
+    """How many samples the published systems hear in a window: 68 224."""
+    return config.window_frames * _WHOLE_STEP
+
+
 class SampleHearing:
     """Amplitude and onsets at 16 kHz, and words, as the published systems hear.
 
@@ -58,7 +63,7 @@ class SampleHearing:
         quirks: tuple[str, ...],
     ):
         self.window_frames = config.window_frames
-        self.num_samples = config.window_frames * _WHOLE_STEP  # N: 68 224 as published
+        self.num_samples = num_samples(config)
         self.whole_steps = "audio-step-533" in quirks
         samples = waveform.resample(speech.samples, speech.rate, twice="double-resampling" in quirks)
         self.samples = samples

@@ -1,20 +1,40 @@
-"""The motion vector of HumanML3D with both hands: 623 numbers a frame, and what of it belongs to which body part.
+"""The motion vector of HumanML3D, with or without hands: from joints, to joints, and what of it is which body part.
 
-[1] Guo et al. 2022, HumanML3D, doi 10.1109/CVPR52688.2022.00509
-[2] Chen et al. 2024, SynTalker, arXiv:2410.00464, system T: 52 joints, SMPL-X's without jaw and eyes
+[1] Guo et al. 2022, HumanML3D, doi 10.1109/CVPR52688.2022.00509: 22 joints, 263 numbers a frame, 20 frames a second
+[2] Chen et al. 2024, SynTalker, arXiv:2410.00464, system T: 52 joints, SMPL-X's without jaw and eyes, 623 numbers, 30
 
 Columns: 0 turn of the root about y, half the angle, a frame; 1, 2 its step along x and z, seen by the root; 3 its
-height; then of joints 1 to 51 the positions seen by the root and their 6-D rotations (two columns of the matrix); of
-joints 0 to 51 the velocities; last the contacts of left ankle, left foot, right ankle, right foot. 30 frames a second.
+height; then of all joints but the root the positions seen by the root and their 6-D rotations (two columns of the
+matrix); of all joints the velocities; last the contacts of left ankle, left foot, right ankle, right foot.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
+
+from cospeech import rotation
+from cospeech.errors import MotionError
+from cospeech.smoothing import smooth
 
 NUM_JOINTS = 52
 CHANNELS = 623
 _POSITIONS, _ROTATIONS, _VELOCITIES = 4, 157, 463  # first columns
+_BODY = 22
+_CHAINS = (  # from the root or from a joint of another chain outwards, [1]
+    *((0, 2, 5, 8, 11), (0, 1, 4, 7, 10), (0, 3, 6, 9, 12, 15), (9, 14, 17, 19, 21), (9, 13, 16, 18, 20)),
+    *((20, j, j + 1, j + 2) for j in range(22, 37, 3)),
+    *((21, j, j + 1, j + 2) for j in range(37, 52, 3)),
+)
+_BONES = np.array(  # where the bone that ends in a joint points when its rotation is zero: arms and fingers hang down
+    [
+        *([0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, -1, 0], [0, 1, 0], [0, -1, 0], [0, -1, 0]),
+        *([0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0], [1, 0, 0], [-1, 0, 0], [0, 0, 1]),
+        *([0, -1, 0] for _ in range(16, NUM_JOINTS)),
+    ]
+)
+_HEADING_DEVIATION = 20  # frames
+_IN_CONTACT = 0.002  # squared metres that a foot on the floor moves in a frame at most
 _ROOT = (0, 1, 2, 3, 619, 620, 621, 622)  # of no joint: they go with the legs
 
 
@@ -43,11 +63,64 @@ def join(vectors: Mapping[str, np.ndarray]) -> np.ndarray:
     return whole
 
 
+def placed(joints: np.ndarray) -> np.ndarray:
+    """(T, J, 3) moved and turned as the vector wants it: lowest joint at 0, first at x = z = 0, looking along +z."""
+    joints = np.array(joints, np.float64)
+    joints[..., 1] -= joints[..., 1].min()
+    joints[..., [0, 2]] -= joints[0, 0, [0, 2]]
+    across = (joints[:1, 2] - joints[:1, 1]) + (joints[:1, 17] - joints[:1, 16])
+    ahead = rotation.cross(np.array([[0.0, 1.0, 0.0]]), across)
+    return joints @ np.swapaxes(rotation.rotation_between(ahead, np.array([[0.0, 0.0, 1.0]])), -1, -2)
+
+
+def features(joints: np.ndarray) -> np.ndarray:
+    """The vectors of `placed` joints, as published: (T, 22 or 52, 3) metres, y up -> (T - 1, 263 or 623) float32.
+
+    Two oddities of the published vector are kept, because every network that reads it learned from them: the heading
+    adds shoulders and hips with opposite signs, so that it is that of the shoulders' turn against the hips', and every
+    chain begins with the root's rotation, wherever it hangs.
+    """
+    joints = np.asarray(joints, np.float64)
+    count = joints.shape[1]
+    across = (joints[:, 1] - joints[:, 2]) + (joints[:, 17] - joints[:, 16])
+    ahead = rotation.cross(np.array([[0.0, 1.0, 0.0]]), _unit(across))
+    ahead = smooth(ahead, _HEADING_DEVIATION, "values")
+    to_root = rotation.rotation_between(ahead, np.broadcast_to([0.0, 0.0, 1.0], ahead.shape))
+    to_root[0] = np.eye(3)
+    local = np.zeros((*joints.shape[:2], 3, 3))
+    for chain in _CHAINS if count == NUM_JOINTS else _CHAINS[: len(_CHAINS) - 10]:
+        before = to_root
+        for parent, j in pairwise(chain):
+            bone = joints[:, j] - joints[:, parent]
+            now = rotation.rotation_between(np.broadcast_to(_BONES[j], bone.shape).astype(float), bone)
+            local[:, j] = np.swapaxes(before, -1, -2) @ now
+            before = now
+    moves = np.diff(joints, axis=0)
+    seen = joints - joints[:, :1] * [1, 0, 1]
+    turn = rotation.matrix_to_quaternion(to_root[1:] @ np.swapaxes(to_root[:-1], -1, -2))[:, 2:3]
+    step = (to_root[1:] @ moves[:, 0, :, None])[:, [0, 2], 0]
+    contacts = (moves[:, [7, 10, 8, 11]] ** 2).sum(axis=-1) < _IN_CONTACT
+    columns = [
+        *(np.arcsin(turn), step, joints[:-1, 0, 1:2]),
+        seen[:-1, 1:] @ np.swapaxes(to_root[:-1], -1, -2),
+        np.swapaxes(local[:-1, 1:, :, :2], -1, -2),
+        moves @ np.swapaxes(to_root[:-1], -1, -2),
+        contacts,
+    ]
+    return np.concatenate([part.reshape(len(moves), -1) for part in columns], axis=1).astype(np.float32)
+
+
 def joint_positions(vectors: np.ndarray) -> np.ndarray:
-    """(T, 623) -> (T, 52, 3) metres, y up; the first frame stands at x = z = 0 and looks along +z.
+    """(T, 623) -> (T, 52, 3) metres, y up, or (T, 263) -> (T, 22, 3); begins at x = z = 0 and looks along +z.
 
     Turn and steps of a frame lead to the next one. Rotations, velocities and contacts are not read, as published.
+
+    Raises:
+        MotionError: not vectors of this kind.
     """
+    if vectors.ndim != 2 or vectors.shape[1] not in (263, CHANNELS):
+        raise MotionError(f"motion vectors have shape {vectors.shape}; expected (frames, 263 or 623)")
+    count = (vectors.shape[1] + 1) // 12
     turn = np.zeros(len(vectors))
     turn[1:] = 2 * np.cumsum(vectors[:-1, 0], dtype=np.float64)
     cos, sin = np.cos(turn), -np.sin(turn)
@@ -59,9 +132,13 @@ def joint_positions(vectors: np.ndarray) -> np.ndarray:
     steps = np.zeros((len(vectors), 2))
     steps[1:] = vectors[:-1, 1:3]
     root_x, root_z = (np.cumsum(step) for step in to_world(*steps.T))
-    joints = np.empty((len(vectors), NUM_JOINTS, 3), np.float32)
+    joints = np.empty((len(vectors), count, 3), np.float32)
     joints[:, 0] = np.stack([root_x, vectors[:, 3], root_z], axis=-1)
-    seen = vectors[:, _POSITIONS:_ROTATIONS].reshape(-1, NUM_JOINTS - 1, 3)
+    seen = vectors[:, _POSITIONS : _POSITIONS + 3 * (count - 1)].reshape(-1, count - 1, 3)
     x, z = to_world(seen[..., 0], seen[..., 2])
     joints[:, 1:] = np.stack([x + root_x[:, None], seen[..., 1], z + root_z[:, None]], axis=-1)
     return joints
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

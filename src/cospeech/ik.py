@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cospeech import rotation
 from cospeech.rotation import cross
 
 
@@ -64,3 +65,32 @@ def turn_frame(rest_along, rest_up, along, up) -> np.ndarray:
     """(..., 3, 3) global rotation that takes a rest frame onto a wanted frame."""
     rest = frame(np.asarray(rest_along, np.float64), np.asarray(rest_up, np.float64))
     return frame(along, up) @ np.swapaxes(rest, -1, -2)
+
+
+def swing(matrices: np.ndarray, rest: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) rotations, turned by the least that makes them carry the `rest` direction to `direction`."""
+    return rotation.rotation_between(matrices @ rest, direction) @ matrices
+
+
+def twist(matrices: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """(..., 1) radians by which each rotation (..., 3, 3) turns about a unit axis (3,), between -pi and pi."""
+    quaternions = rotation.matrix_to_quaternion(matrices)
+    angle = 2 * np.arctan2(quaternions[..., 1:] @ axis, quaternions[..., 0])
+    return angle[..., None]
+
+
+def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+    """(..., 3, 3) the rotation a share of the shortest way from `a` to `b`."""
+    quaternions = rotation.slerp(rotation.matrix_to_quaternion(a), rotation.matrix_to_quaternion(b), share)
+    return rotation.quaternion_to_matrix(quaternions)
+
+
+def best_rotation(rest: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) rotations that carry K directions at rest (K, 3) as nearly as possible to `vectors` (..., K, 3).
+
+    Source: Kabsch 1976, Acta Crystallographica A32.
+    """
+    u, _, vt = np.linalg.svd(np.swapaxes(vectors, -1, -2) @ rest)
+    proper = np.ones(u.shape[:-1])
+    proper[..., 2] = np.linalg.det(u @ vt)  # a mirror image would fit points in a plane just as well
+    return (u * proper[..., None, :]) @ vt

@@ -6,7 +6,6 @@ Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R p
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from torch import Tensor
 
 import cospeech
 from cospeech import checkpoint as checkpoints
-from cospeech import features, guidance, humanml3d, quirks, skeleton, waveform
+from cospeech import features, guidance, humanml3d, positions, skeleton, waveform
+from cospeech.body import joint_positions, mannequin
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.finish import finish as finished
@@ -27,6 +27,7 @@ from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDeno
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
+from cospeech.quirks import without_removable
 from cospeech.speech import Speech
 
 SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
@@ -49,25 +50,19 @@ def load_pipeline(
 class Pipeline:
     """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, device: str = "cpu", quirks_kept: str = "model", precision: str = "float32"
-    ):
-        if quirks_kept not in ("model", "none"):
-            raise ConfigError(f"`quirks` must be model or none, got {quirks_kept}.")
+    def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
+        if quirks not in ("model", "none"):
+            raise ConfigError(f"`quirks` must be model or none, got {quirks}.")
         if precision not in ("float32", "bf16"):
             raise ConfigError(f"`precision` must be float32 or bf16, got {precision}.")
         self.config = checkpoint.config
         self.quirks = checkpoint.config.quirks
-        if quirks_kept == "none":
-            self.quirks = quirks.without_removable(self.quirks)
+        if quirks == "none":
+            self.quirks = without_removable(self.quirks)
         self.device = torch.device(device)
-        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32  # of the denoiser; all else is float32
         self.denoiser = checkpoint.networks.denoiser  # makes the conditions,
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
-        self.quick = self.frozen
-        if self.dtype != torch.float32:
-            self.quick = FrozenDenoiser(self.denoiser, self.dtype)
-            self.denoiser = deepcopy(self.denoiser).to(self.dtype)
+        self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
         self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
@@ -80,7 +75,7 @@ class Pipeline:
 
     @property
     def gives_joints(self) -> bool:
-        """The model knows where joints are, not how they turn: `generate_joints` is for it."""
+        """The model knows where joints are, not how they turn; `generate` works the rotations out."""
         return self.config.motion == "humanml3d"
 
     @torch.inference_mode()
@@ -101,13 +96,15 @@ class Pipeline:
     ) -> Motion:
         """Motion for a recording, exactly round(duration * fps) frames, at least one.
 
-        A published model with its quirks gives fewer, see `cospeech.quirks`.
+        A published model with its quirks gives fewer, see `cospeech.quirks`. Of one that gives positions of joints the
+        rotations are worked out by `cospeech.positions`, for the mannequin.
 
         Args:
-            speech: The recording. Its loudness and sample rate do not matter.
+            speech: The recording. Its sample rate does not matter, nor does its loudness to models trained here.
             upper, hands, lower, whole: Text prompts for parts of the body; only for models that read text.
             seed: Same seed, same device and versions: same motion.
-            seed_motion: The result begins like the first half second of it. None: it begins at rest.
+            seed_motion: The result begins like the first half second of it. None: it begins at rest, a published model
+                in the mean pose of its training data.
             steps: Diffusion steps for each window; None takes the model's own number for ddim and all of them for ddpm.
             sampler: "ddim" or "ddpm".
             finish: Keep feet on the floor, hands out of the body and joints in their ranges, see `cospeech.finish`;
@@ -119,8 +116,6 @@ class Pipeline:
         """
         if upper or hands or lower or whole:
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
-        if self.gives_joints:
-            raise ConfigError(f"The model `{self.config.name}` gives positions of joints: write a .npy file.")
         finish = self.config.finish if finish is None else finish
         num_frames = self.num_frames(speech, seed_motion)
         follow = guidance.by_speech(self.config.denoiser, self.config.guidance)
@@ -142,6 +137,7 @@ class Pipeline:
         styles: Mapping[str, np.ndarray] | None = None,
         strength: float = guidance.PROMPT_STRENGTH,
         seed: int = 0,
+        seed_motion: Motion | np.ndarray | None = None,
         steps: int | None = None,
         sampler: str = "ddim",
         progress: Progress | None = None,
@@ -150,6 +146,7 @@ class Pipeline:
 
         Args:
             speech, seed, steps, sampler, progress: As in `generate`.
+            seed_motion: As in `generate`, or (T, 623) vectors of `cospeech.humanml3d`.
             styles: Body part -> (256,) style vector that it follows, see `style_of`.
             strength: How much.
         """
@@ -164,25 +161,33 @@ class Pipeline:
                     f"A style must be {width} numbers for one of {', '.join(parts)}, got it for `{part}`."
                 )
             vectors[part] = vector
-        num_frames = self.num_frames(speech)
+        num_frames = self.num_frames(speech, seed_motion)
         follow = guidance.by_styles(self.config.denoiser, vectors, strength)
-        latents = self._sample(speech, num_frames, follow, seed, None, steps, sampler, progress)
-        joints = humanml3d.joint_positions(humanml3d.join(self.decode_vectors(latents, num_frames)))
+        latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
         if progress:
             progress(1.0)
-        return joints
+        return self.decode_joints(latents, num_frames)
 
     @torch.inference_mode()
-    def style_of(self, motion: np.ndarray) -> np.ndarray:
-        """The (256,) style of a motion, (T, 623) vectors of `cospeech.humanml3d`, for `generate_joints`."""
+    def style_of(self, motion: np.ndarray, corpus: str = "amass") -> np.ndarray:
+        """The (256,) style of a motion, for `generate_joints`.
+
+        Args:
+            motion: (T, 623) vectors of `cospeech.humanml3d`.
+            corpus: "amass" or "beat2": which of the two corpora of the training the motion is like. By their code the
+                authors normalised those of BEAT2 twice, the quirk "double-normalisation"; whether they did when they
+                trained the weights that they released, nobody can tell.
+        """
+        if corpus not in ("amass", "beat2"):
+            raise ConfigError(f"`corpus` must be amass or beat2, got {corpus}.")
         if self.motion_encoder is None:
             raise ConfigError(f"The model `{self.config.name}` has no encoder of motions.")
         mean, std = (
             humanml3d.join({part: self.statistics[f"{part}.{kind}"].cpu().numpy()[None] for part in self.tokenizers})
             for kind in ("mean", "std")
         )  # (1, 623) each
-        vectors = np.asarray(motion, np.float32)
-        for _ in range(2 if "double-normalisation" in self.quirks else 1):
+        vectors = _vectors(motion)
+        for _ in range(2 if corpus == "beat2" and "double-normalisation" in self.quirks else 1):
             vectors = (vectors - mean) / std
         return self.motion_encoder(torch.from_numpy(vectors)[None].to(self.device)).mean[0].cpu().numpy()
 
@@ -192,7 +197,7 @@ class Pipeline:
         num_frames: int,
         follow: Guidance,
         seed: int,
-        seed_motion: Motion | None,
+        seed_motion: Motion | np.ndarray | None,
         steps: int | None,
         sampler: str,
         progress: Progress | None,
@@ -242,36 +247,40 @@ class Pipeline:
             )
         if not self.has_face:
             raise ConfigError(f"The model `{self.config.name}` has no face to give.")
-        generated = self.generate(speech, seed=seed, finish=False)
+        generated = self.generate(Speech(speech.samples, speech.rate), seed=seed, finish=False)
         face = generated.resample(motion.fps).face
         frames = np.arange(len(motion)).clip(max=len(face) - 1)
         origin = f"{self.config.name}, licence {self.config.licence}, seed {seed}, version {cospeech.__version__}"
+        motion = replace(motion, expressions=np.zeros_like(motion.expressions))  # one face, not two
         return motion.with_face(face[frames]).with_metadata({"face": origin})
 
-    def num_frames(self, speech: Speech, seed_motion: Motion | None = None) -> int:
+    def num_frames(self, speech: Speech, seed_motion: Motion | np.ndarray | None = None) -> int:
         """How many frames are generated for a recording."""
         exact = speech.num_frames(self.config.fps)
-        if seed_motion is not None and "seed-length" in self.quirks and seed_motion.duration_s < speech.duration_s:
-            kept = int(seed_motion.duration_s) * round(self.config.fps)
-            message = (
-                f"The seed motion lasts {seed_motion.duration_s:.1f} s: the published system generates no more. "
-                "`--quirks none` goes on to the end of the speech."
-            )
-            warnings.warn(CospeechWarning(message), stacklevel=3)
-            exact = min(exact, max(kept, 1))
+        if seed_motion is not None and "seed-length" in self.quirks:
+            seconds = len(seed_motion) / (seed_motion.fps if isinstance(seed_motion, Motion) else self.config.fps)
+            kept = int(seconds) * round(self.config.fps)
+            # The published code stops with an error where the seed motion is shorter than a window.
+            if self.config.denoiser.window_frames <= kept < exact:
+                message = (
+                    f"The seed motion lasts {seconds:.1f} s: the published system generates no more. "
+                    "`--quirks none` goes on to the end of the speech."
+                )
+                warnings.warn(CospeechWarning(message), stacklevel=3)
+                exact = kept
         if "whole-windows" not in self.quirks:
             return exact
         twice = "double-resampling" in self.quirks
         seconds = waveform.resampled_length(len(speech.samples), speech.rate, twice) // waveform.SAMPLE_RATE
         usable = min(seconds * round(self.config.fps), exact) // 8 * 8
-        window, overlap = self.config.denoiser.window_frames, self.config.denoiser.seed_frames
-        whole = (usable - overlap) // (window - overlap)
-        return whole * (window - overlap) + overlap if whole > 0 else exact  # shorter than a window: as long as it is
+        hop, overlap = self.config.denoiser.hop_frames, self.config.denoiser.seed_frames
+        whole = (usable - overlap) // hop
+        return whole * hop + overlap if whole > 0 else exact  # too short for the published code: as long as it is
 
     def num_windows(self, num_frames: int) -> int:
         """How many overlapping windows cover the frames."""
-        window, overlap = self.config.denoiser.window_frames, self.config.denoiser.seed_frames
-        return max(1, -(-(num_frames - overlap) // (window - overlap)))
+        config = self.config.denoiser
+        return max(1, -(-(num_frames - config.seed_frames) // config.hop_frames))
 
     def sample_windows(
         self,
@@ -282,6 +291,7 @@ class Pipeline:
         sampler: str = "ddim",
         follow: Guidance | None = None,
         before: Tensor | None = None,
+        noise: Iterator[Tensor] | None = None,
     ) -> Iterator[Tensor]:
         """Sample windows one after another, each continuing the latents before it.
 
@@ -289,6 +299,7 @@ class Pipeline:
             hearing: What is heard in each window.
             follow: What the motion follows; None: the speech, as the model's config says.
             before: (1, P, C) latents that the first window begins with; None: about those of rest.
+            noise: Gives (1, S, C) standard normal tensors instead of those of the seed.
 
         Yields:
             (1, S, C) latents of the first window, then (1, S - P, C) new ones for each window after it.
@@ -296,23 +307,23 @@ class Pipeline:
         config = self.config.denoiser
         schedule = respace(cosine_schedule(config.num_timesteps), steps)
         generator = torch.Generator().manual_seed(seed)
-        noise = sampling.normals((1, config.window_steps, config.channels), generator, self.device)
+        noise = noise or sampling.normals((1, config.window_steps, config.channels), generator, self.device)
         follow = follow or guidance.by_speech(config, self.config.guidance)
         follow = Guidance(*(None if field is None else field.to(self.device) for field in follow))
         at_rest = before is None
         before = self.statistics["rest"][None] if before is None else before
         for i in range(num_windows):
-            heard = hearing.window(i * (config.window_frames - config.seed_frames))
+            heard = hearing.window(i * config.hop_frames)
             conditions = self._conditions(heard, before, follow)
             known = None if (i == 0 and at_rest) or "loose-seams" in self.quirks else before
-            with _one_thread_if(self.dtype == torch.bfloat16 and len(follow.mix) == 1):
+            with _one_thread_if(self.quick is not self.frozen and len(follow.mix) == 1):
                 sample = SAMPLERS[sampler](self._denoise(conditions, follow, known), noise, schedule)
             yield (sample if i == 0 else sample[:, config.seed_steps :]) * config.latent_scale
             before = sample[:, -config.seed_steps :]
 
     def _conditions(self, heard: Heard, before: Tensor, follow: Guidance) -> Conditions:
         """Of every prediction that is mixed, R rows; the speech is encoded once, and no speech once for all windows."""
-        audio = heard.audio.to(self.device, self.dtype)
+        audio = heard.audio.to(self.device)
         words = None if heard.words is None else heard.words.to(self.device)
         speech = self.denoiser.encode_speech(audio, words)
         if not follow.has_audio.all():
@@ -320,16 +331,14 @@ class Pipeline:
                 no = torch.tensor([False], device=self.device)
                 self._silence = self.denoiser.encode_speech(audio, words, no)
             speech = torch.where(follow.has_audio[:, None, None], speech, self._silence)
-        before = before.to(self.dtype).expand(len(speech), -1, -1)
-        style = None if follow.style is None else follow.style.to(self.dtype)
-        return Conditions(self.denoiser.combine(speech, before, style, follow.has_style).context.float())
+        return self.denoiser.combine(speech, before.expand(len(speech), -1, -1), follow.style, follow.has_style)
 
     def _denoise(self, conditions: Conditions, follow: Guidance, known: Tensor | None):
         """The network as a function of (x_t, t); latents that are already known are put in place at every step."""
         rows = len(follow.mix)
 
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-            network = self.frozen if t[0] == 0 else self.quick  # the last step, whose result is kept, is exact
+            network = self.frozen if t[0] == 0 else self.quick  # the last step, whose result is kept, in float32
             x0 = follow(network(x_t.expand(rows, -1, -1), t.expand(rows), conditions))
             if known is not None:
                 x0[:, : known.shape[1]] = known
@@ -340,35 +349,55 @@ class Pipeline:
     def hear(self, speech: Speech, num_frames: int) -> Hearing:
         """What the model is given of the recording up to the end of the last window."""
         config = self.config.denoiser
-        hop = config.window_frames - config.seed_frames
-        covered = self.num_windows(num_frames) * hop + config.seed_frames
+        covered = self.num_windows(num_frames) * config.hop_frames + config.seed_frames
         if isinstance(config.audio, FrameEncoderConfig):
             return FrameHearing(speech, config, self.config.fps, covered)
         return SampleHearing(speech, config, covered, self.vocabulary, self.quirks)
 
     @torch.inference_mode()
-    def encode_seed(self, motion: Motion) -> Tensor:
-        """(1, P, C) the first latents of a motion, as the first window is told them."""
+    def encode_seed(self, motion: Motion | np.ndarray) -> Tensor:
+        """(1, P, C) the first latents of a motion, as the first window is told them; see `generate_joints`."""
         config = self.config.denoiser
-        motion = motion.resample(self.config.fps)
-        if len(motion) < config.seed_frames:
+        vectors = self._part_vectors(motion)
+        count = len(next(iter(vectors.values())))
+        if count < config.seed_frames:
             raise ConfigError(
-                f"The seed motion has {len(motion)} frames at {self.config.fps:g} fps, {config.seed_frames} are needed."
+                f"The seed motion has {count} frames at {self.config.fps:g} fps, {config.seed_frames} are needed."
             )
-        face = np.zeros((len(motion), len(skeleton.ARKIT))) if motion.face is None else motion.face
         latents = []
         for part, tokenizer in self.tokenizers.items():
-            vector = torch.from_numpy(features.encode(part, motion.poses, motion.translation, face))
-            vector = vector.to(self.device)
+            vector = torch.from_numpy(vectors[part]).to(self.device)
             vector = (vector - self.statistics[f"{part}.mean"]) / self.statistics[f"{part}.std"]
             latents.append(tokenizer.encode(vector[None])[:, : config.seed_steps])
         return torch.cat(latents, dim=-1) / config.latent_scale
 
+    def _part_vectors(self, motion: Motion | np.ndarray) -> dict[str, np.ndarray]:
+        """Part -> (T, channels), not normalised."""
+        if not self.gives_joints:
+            if not isinstance(motion, Motion):
+                raise ConfigError(f"The model `{self.config.name}` takes a seed motion with rotations.")
+            motion = motion.resample(self.config.fps)
+            face = np.zeros((len(motion), len(skeleton.ARKIT))) if motion.face is None else motion.face
+            return {part: features.encode(part, motion.poses, motion.translation, face) for part in self.tokenizers}
+        if isinstance(motion, Motion):
+            motion = motion.resample(self.config.fps)
+            joints = joint_positions(mannequin("light"), motion.poses, motion.translation)[:, positions.JOINTS]
+            motion = humanml3d.features(humanml3d.placed(joints))
+        vectors = _vectors(motion)
+        return {part: vectors[:, humanml3d.PARTS[part]] for part in self.tokenizers}
+
     def decode(self, latents: Tensor, num_frames: int) -> Motion:
         """(1, S, C) latents of the whole recording -> motion."""
+        if self.gives_joints:
+            joints = self.decode_joints(latents, num_frames)
+            return Motion(*positions.to_poses(joints, mannequin("light").joints), self.config.fps)
         vectors = self.decode_vectors(latents, num_frames)
         poses, translation, face = features.decode(vectors, one_step_away="first-step" in self.quirks)
         return Motion(poses, translation, self.config.fps, face=face)
+
+    def decode_joints(self, latents: Tensor, num_frames: int) -> np.ndarray:
+        """(1, S, C) latents of a model that gives joints -> (T, 52, 3) metres."""
+        return humanml3d.joint_positions(humanml3d.join(self.decode_vectors(latents, num_frames)))
 
     def decode_vectors(self, latents: Tensor, num_frames: int) -> dict[str, np.ndarray]:
         """(1, S, C) latents -> part -> (T, channels), not normalised."""
@@ -392,6 +421,13 @@ def _one_thread_if(better: bool) -> Iterator[None]:
     finally:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
+
+
+def _vectors(motion: np.ndarray) -> np.ndarray:
+    vectors = np.asarray(motion, np.float32)
+    if vectors.ndim != 2 or vectors.shape[1] != humanml3d.CHANNELS or not np.isfinite(vectors).all():
+        raise ConfigError(f"Motion vectors must be (frames, {humanml3d.CHANNELS}) finite numbers.")
+    return vectors
 
 
 def _with_face_of(motion: Motion, seed_motion: Motion) -> Motion:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cospeech import rotation, skeleton
+from cospeech import ik, rotation, skeleton
 from cospeech.errors import MotionError
 from cospeech.rotation import axis_angle_to_matrix, cross, rotation_between
 from cospeech.skeleton import INDEX
@@ -110,22 +110,22 @@ def _trunk(source: Rotations, target: Rotations, known: Rotations) -> Rotations:
     pelvis = known.get("pelvis")
     if pelvis is None:
         across, across_rest = _across(source, "hip"), _across(target, "hip")
-        pelvis = _turn(across_rest, target[waist] - hips_rest, across, source[waist] - hips)
+        pelvis = ik.turn_frame(across_rest, target[waist] - hips_rest, across, source[waist] - hips)
     chest = known.get("spine3")
     if chest is None:
         below, below_rest = (source[waist], target[waist]) if waist != "neck" else (hips, hips_rest)
         across, across_rest = _across(source, "shoulder"), _across(target, "shoulder")
-        chest = _turn(target["neck"] - below_rest, across_rest, source["neck"] - below, across)
+        chest = ik.turn_frame(target["neck"] - below_rest, across_rest, source["neck"] - below, across)
     neck, head = known.get("neck"), known.get("head")
     if neck is None and head is not None:
-        neck = _between(chest, head, 0.5)
+        neck = ik.between(chest, head, 0.5)
     elif neck is None:
         looks = "head" in source
-        neck = _swing(chest, target["head"] - target["neck"], source["head"] - source["neck"]) if looks else chest
+        neck = ik.swing(chest, target["head"] - target["neck"], source["head"] - source["neck"]) if looks else chest
     turned = {
         "pelvis": pelvis,
-        "spine1": _between(pelvis, chest, 1 / 3),
-        "spine2": _between(pelvis, chest, 2 / 3),
+        "spine1": ik.between(pelvis, chest, 1 / 3),
+        "spine2": ik.between(pelvis, chest, 2 / 3),
         "spine3": chest,
         "neck": neck,
         "head": neck if head is None else head,
@@ -150,7 +150,7 @@ def _arm(side: str, source: Rotations, target: Rotations, known: Rotations, trun
     # The skin has no twist joint: half of the hand's turn about the forearm goes to the elbow, half to the wrist. The
     # sine halves small angles and, unlike halving, does not jump where bad data turns a hand past 180 degrees.
     axis = _unit(target[names[2]] - target[names[1]])
-    twist = np.sin(_twist(np.swapaxes(fore, -1, -2) @ hand, axis)) / 2
+    twist = np.sin(ik.twist(np.swapaxes(fore, -1, -2) @ hand, axis)) / 2
     return {names[0]: upper, names[1]: fore @ axis_angle_to_matrix(twist * axis), names[2]: hand}
 
 
@@ -178,15 +178,15 @@ def _limb(names, source: Rotations, target: Rotations, known, parent: np.ndarray
     """
     bone_rest, next_rest = (_unit(target[b] - target[a]) for a, b in pairwise(names))
     bone, following = (_unit(source[b] - source[a]) for a, b in pairwise(names))
-    first = _swing(parent if known is None else known, bone_rest, bone)
+    first = ik.swing(parent if known is None else known, bone_rest, bone)
     if known is None:
         hinge_rest = _unit(cross(bone_rest, towards))
         prior = first @ hinge_rest
         hinge, bend = _hinge(bone, following, prior)
-        first = _turn(
+        first = ik.turn_frame(
             bone_rest, hinge_rest, bone, bend * hinge + _STRAIGHT * np.exp(-((bend / _STRAIGHT) ** 2)) * prior
         )
-    return first, _swing(first, next_rest, following)
+    return first, ik.swing(first, next_rest, following)
 
 
 def _hinge(bone: np.ndarray, following: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +208,7 @@ def _hinge(bone: np.ndarray, following: np.ndarray, prior: np.ndarray) -> tuple[
 def _foot(sole: np.ndarray, sole_rest: np.ndarray, shin: np.ndarray) -> np.ndarray:
     """(T, 3, 3) of a foot from its direction, ankle to ball, levelled: skeletons differ in how steep that is."""
     side = np.array([1.0, 0.0, 0.0])
-    foot = _turn(sole_rest, side, sole, shin @ side)
+    foot = ik.turn_frame(sole_rest, side, sole, shin @ side)
     lowest = sole[:, 1] <= np.percentile(sole[:, 1], 50)  # on the floor, not on the heel
     slope = np.median(np.arcsin(_unit(sole[lowest])[:, 1]))
     return foot @ axis_angle_to_matrix((slope - np.arcsin(_unit(sole_rest)[1])) * side)
@@ -257,33 +257,6 @@ def _lift_toes(matrices: np.ndarray, rest: np.ndarray, translation: np.ndarray) 
 def _on_floor(joint: np.ndarray) -> np.ndarray:
     """The point of the sole under a joint of the rest pose, whose soles are REST_TRANSLATION below the origin."""
     return joint * [1, 0, 1] - skeleton.REST_TRANSLATION
-
-
-def _turn(along_rest, aside_rest, along, aside) -> np.ndarray:
-    """(T, 3, 3) rotation that takes one direction exactly, a second as nearly as possible, to where they are now."""
-    return _frame(along, aside) @ np.swapaxes(_frame(along_rest, aside_rest), -1, -2)
-
-
-def _frame(along: np.ndarray, aside: np.ndarray) -> np.ndarray:
-    x = _unit(along)
-    z = _unit(cross(x, aside))
-    return np.stack([x, cross(z, x), z], axis=-1)
-
-
-def _swing(matrices: np.ndarray, rest: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """`matrices` turned by the least that makes them carry the rest direction to `direction`."""
-    return rotation_between(matrices @ rest, direction) @ matrices
-
-
-def _twist(matrices: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """(T, 1) radians by which each rotation turns about a unit axis, between -pi and pi."""
-    quaternions = rotation.matrix_to_quaternion(matrices)
-    return 2 * np.arctan2(quaternions[:, 1:] @ axis, quaternions[:, 0])[:, None]
-
-
-def _between(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    quaternions = rotation.slerp(rotation.matrix_to_quaternion(a), rotation.matrix_to_quaternion(b), t)
-    return rotation.quaternion_to_matrix(quaternions)
 
 
 def _in_frame(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ class Speech:
     Args:
         samples: (N,) float32 mono samples, nominally -1..1.
         rate: Samples a second.
-        words: The words with their times, in order; a pause may be written as a word without text. Empty when unknown.
+        words: The words with their times, in order; a pause is a word without text. Empty when unknown.
     """
 
     samples: np.ndarray
@@ -55,7 +55,9 @@ class Speech:
         return len(self.samples) / self.rate
 
     def __repr__(self) -> str:
-        return f"Speech({self.duration_s:.2f} s at {self.rate} Hz, {sum(word.text != '' for word in self.words)} words)"
+        return (
+            f"Speech({self.duration_s:.2f} s at {self.rate} Hz, {sum(not word.is_pause for word in self.words)} words)"
+        )
 
     def cut(self, start_s: float, end_s: float) -> "Speech":
         """The recording from one second to another, with the words that lie in it, times from the new beginning."""

@@ -27,6 +27,10 @@ class Word:
     start_s: float
     end_s: float
 
+    @property
+    def is_pause(self) -> bool:
+        return not self.text.strip()
+
     def __post_init__(self) -> None:
         if not 0 <= self.start_s <= self.end_s < float("inf"):
             raise DataError(f"The word {self.text!r} cannot last from {self.start_s:g} to {self.end_s:g} s.")
@@ -35,12 +39,13 @@ class Word:
 def read_words(path: Path) -> tuple[Word, ...]:
     """The words of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16; a pause is a word without text.
 
-    They are taken from the interval tier named "words" ("speaker - words" counts), else from the first.
+    They are taken from the interval tier named "words" ("speaker - words" counts), else from the first, as they stand,
+    with their spaces.
     """
     tiers = read_tiers(path)
     name = next((name for name in tiers if name.lower().split(" - ")[-1] == "words"), next(iter(tiers)))
     words = tuple(tiers[name])
-    if sum(" " in word.text.strip() for word in words) > sum(word.text != PAUSE for word in words) / 2:
+    if sum(" " in word.text.strip() for word in words) > sum(not word.is_pause for word in words) / 2:
         raise DataError(f'{path}: no TextGrid with words: its tier "{name}" holds sentences: align them first.')
     return words
 
@@ -89,24 +94,20 @@ def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
 def word_indices(words: Sequence[Word], num_frames: int, fps: float, vocabulary: Mapping[str, int]) -> np.ndarray:
     """The vocabulary index of what is being said at every frame, (num_frames,) int64.
 
-    Frame t looks at the time t / fps and takes the first word that has begun and is not over; both its ends count. A
-    pause is looked up as the empty word. What the vocabulary lacks is `UNKNOWN`, and so is what no word or pause
-    covers; where no pauses were written down, that is a pause. A recording without words is all `PAD`, as in training,
-    and so is a word that consists of a space.
+    Frame t looks at the time t / fps and takes the first of the words that hold it; both their ends count. A pause is
+    looked up as the empty word, a word that consists of one space is `PAD`, what the vocabulary lacks is `UNKNOWN`, and
+    so is what neither word nor pause covers. A recording without words is all `PAD`, as in training.
 
     Source: the published loaders of SynTalker and MambaTalk, which do not change case or punctuation.
     """
     if not words:
         return np.full(num_frames, PAD, np.int64)
     times = np.arange(num_frames) / fps
-    if all(word.text for word in words):
-        words = _with_pauses(words, num_frames / fps)
-    starts = np.array([word.start_s for word in words])
-    ends = np.maximum.accumulate([word.end_s for word in words])
-    known = np.array([PAD if word.text == " " else vocabulary.get(word.text, UNKNOWN) for word in words])
-    current = np.searchsorted(ends, times, side="left").clip(max=len(words) - 1)  # first word that is not over
-    spoken = (starts[current] <= times) & (times <= ends[current])
-    return np.where(spoken, known[current], UNKNOWN).astype(np.int64)
+    indices = np.full(num_frames, UNKNOWN, np.int64)
+    for word in reversed(words):  # so that the first of several has the last say
+        inside = slice(np.searchsorted(times, word.start_s, "left"), np.searchsorted(times, word.end_s, "right"))
+        indices[inside] = PAD if word.text == " " else vocabulary.get(word.text, UNKNOWN)
+    return indices
 
 
 def _with_pauses(words: Sequence[Word], duration_s: float) -> list[Word]:
@@ -138,8 +139,7 @@ def _interval_tiers(text: str) -> dict[str, list[Word]]:
             intervals = []
             for _ in range(size):
                 start, end, mark = next(tokens), next(tokens), next(tokens)
-                text = _string(mark)
-                intervals.append(Word(text if text == " " else text.strip(), float(start), float(end)))
+                intervals.append(Word(_string(mark), float(start), float(end)))
             tiers.setdefault(name, intervals)
         else:
             for _ in range(2 * size):  # points: time, mark

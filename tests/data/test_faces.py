@@ -209,15 +209,6 @@ def test_gaze_jumps_and_mostly_rests_on_the_listener():
         assert 0.005 < moving.mean() < 0.2
 
 
-def test_eyes_stay_on_a_listener_while_the_head_turns():
-    turn = np.linspace(0, np.radians(20), 60 * FPS)
-    aside = minutes(1, listener=np.stack([turn, 0 * turn], axis=1))[0]
-    ahead = minutes(1)[0]
-    shift = weight(aside, "eyeLookOutLeft") - weight(aside, "eyeLookInLeft")
-    shift -= weight(ahead, "eyeLookOutLeft") - weight(ahead, "eyeLookInLeft")
-    assert np.median(shift[-90:]) == pytest.approx(20 / 30, abs=0.03)
-
-
 def test_brows_rise_on_some_accents():
     samples, accents = np.zeros(30 * RATE, np.float32), list(range(30, 880, 45))
     heights = []

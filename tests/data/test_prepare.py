@@ -7,6 +7,7 @@ import soundfile
 from cospeech import skeleton
 from cospeech.data import prepare, voices
 from cospeech.data.clips import Caption, Clip
+from cospeech.errors import DataError
 from cospeech.formats import npz
 from cospeech.motion import Motion
 from cospeech.speech import Speech
@@ -123,4 +124,21 @@ def test_the_tested_seconds_of_the_real_minute_are_not_heard_in_training(data, m
     assert len(tested) == round(11.5 * RATE)
     assert np.abs(tested).min() > 0.4
     planted = [c.info for c in clips if c.info.source == "synthetic"]
-    assert {info.licence for info in planted} == {prepare.STANDING_LICENCE}
+    for info in planted:
+        assert prepare.PLANTED_LICENCE in info.licence
+        assert prepare.STANDING_LICENCE in info.licence
+        assert prepare.beat2.LICENCE in info.licence  # the speech is theirs
+
+
+def test_what_is_missing_is_said_before_anything_is_prepared(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="mfa or cmu_arctic"):
+        prepare.check(tmp_path)
+    (tmp_path / "speech" / "mfa").mkdir(parents=True)
+    (tmp_path / "speech" / "mfa" / "a.wav").touch()
+
+    def none():
+        raise DataError("espeak-ng is needed")
+
+    monkeypatch.setattr(voices, "_library", none)
+    with pytest.raises(DataError, match="espeak-ng"):
+        prepare.check(tmp_path)

@@ -39,6 +39,8 @@ def test_who_stands_touches_the_floor_and_slides_as_the_body_does():
     sliding = posed(STANDING, skeleton.REST_TRANSLATION + np.arange(60)[:, None] * [0.001, 0, 0]).positions
     assert physics.slide_cm_s(sliding, 30) == pytest.approx(3.0, rel=1e-3)
     assert physics.root_drift(sliding[:, 0], 30) == pytest.approx(1.8, rel=1e-3)
+    there_and_back = np.concatenate([sliding[:, 0], sliding[::-1, 0]])
+    assert physics.root_drift(there_and_back, 30) > 0.4
     hovering = posed(STANDING, skeleton.REST_TRANSLATION + np.array([0, 0.03, 0])).positions
     assert physics.contact_share(hovering) == 0
     assert physics.slide_cm_s(hovering, 30) == 0

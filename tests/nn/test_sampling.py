@@ -91,3 +91,8 @@ def test_a_seed_gives_the_same_sample_and_another_a_different_one():
     first, again, other = (ddpm(denoise, noise_of(seed), schedule) for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
+
+
+def test_normals_are_drawn_with_the_channels_first():
+    drawn = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(4))
+    assert torch.equal(next(normals((1, 3, 5), torch.Generator().manual_seed(4))), drawn.mT)

@@ -24,8 +24,10 @@ def test_excerpts_are_ten_seconds_with_what_is_said_in_them(speech):
 
 def test_the_other_speech_is_that_of_another_voice(speech):
     long = Speech(np.tile(speech.samples, 8), speech.rate)
-    cuts = held_out.excerpts([Voice(name, long) for name in "abb"], copies=3)
-    for one, other in zip(cuts, held_out.of_another_voice(cuts), strict=True):
+    cuts = held_out.excerpts([Voice(name, long) for name in "abbc"], copies=3)
+    others = held_out.of_another_voice(cuts)
+    assert sorted(others) == list(range(len(cuts)))  # each motion once
+    for one, other in zip(cuts, others, strict=True):
         assert cuts[other].voice != one.voice
     alone = held_out.excerpts([Voice("a", long)], copies=3)
     for one, other in zip(alone, held_out.of_another_voice(alone), strict=True):
@@ -33,11 +35,16 @@ def test_the_other_speech_is_that_of_another_voice(speech):
     assert held_out.of_another_voice(alone[:1]) == [0]
 
 
+def test_whole_recordings_have_a_seed_for_each_copy(speech):
+    whole = held_out.recordings([Voice("a", speech), Voice("b", speech)], copies=2)
+    assert [(cut.voice, cut.seed) for cut in whole] == [("a", 0), ("a", 1), ("b", 2), ("b", 3)]
+
+
 def test_human_voices_are_the_recording_in_the_package_and_those_of_the_folder(speech, tmp_path):
     assert [voice.name for voice in held_out.human_voices(None)] == ["jfk"]
     folder = tmp_path / "speech" / "librispeech"
     folder.mkdir(parents=True)
-    with pytest.raises(DataError, match=r"no recordings \(\*\.ogg\)"):
+    with pytest.raises(DataError, match=r"no recordings \(\*\.ogg, \*\.flac\)"):
         held_out.human_voices(tmp_path)
     soundfile.write(folder / "1-2-3.ogg", speech.samples, speech.rate)
     both = held_out.human_voices(tmp_path)

@@ -19,6 +19,25 @@ def test_ratios_are_added_up_before_they_are_divided():
     assert quality.estimate([2.0, 4.0]).value == 3.0
 
 
+def test_of_what_must_never_happen_the_worst_counts():
+    assert quality.estimate([0.0, 0.0, 3.0], max) == Estimate(3.0, 3.0, 3.0)
+    assert quality.estimate([0.06, 0.028, np.inf], min).value == 0.028
+    assert str(Estimate(3.0, 3.0, 3.0)) == "3"
+
+
+def test_a_motion_follows_its_own_recording_and_planted_lips_close_on_what_is_said(speech):
+    """Phones are given to what is planted; strokes and silence are measured where they are."""
+    long = quality.Speech(np.tile(speech.samples, 4), speech.rate)
+    phones = tuple(Phone("p", second + 0.1, second + 0.2) for second in range(1, 9))
+    excerpt = Excerpt("a", long.cut(0, 10), 0, phones)
+    planted = quality.systems(Pipeline(tiny.checkpoint()))["planted"](excerpt)
+    assert quality.of_motion(planted, excerpt.speech, phones)["lips open on p, b, m"].count == 0
+    for pausing in quality.interrupted(excerpt).values():
+        assert [p.start_s for p in pausing.phones] == [p.start_s + (3 if p.start_s > 5 else 0) for p in phones]
+    found = quality.of_recording(planted, excerpt.speech)
+    assert found["jaw follows the energy"].of > 0
+
+
 def test_what_could_not_be_measured_does_not_count():
     assert quality.estimate([2.0, np.nan, np.inf]).value == 2.0
     assert np.isnan(quality.estimate([np.nan]).value)
@@ -58,7 +77,7 @@ def test_of_what_must_be_sure_the_interval_decides():
 def test_every_measure_of_a_model_is_a_number(speech):
     pipeline = Pipeline(tiny.checkpoint())
     long = quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10)
-    results = quality.measure(pipeline, [Excerpt("a", long, 0, (Phone("p", 1.0, 1.1),))], long)
+    results = quality.measure(pipeline, [Voice("a", long, (Phone("p", 1.0, 1.1),))], few=False)
     assert set(results) == {"model", "no finish", "other speech", "planted", "mean pose"}
     of_real = json.loads(quality.REAL_MINUTE.read_text())["quality"]
     measured = {name for name, found in results["model"].items() if np.isfinite(found.value)}
@@ -71,8 +90,8 @@ def test_every_measure_of_a_model_is_a_number(speech):
 def test_a_motion_that_stops_in_silence_scores_zero_there(speech):
     excerpt = Excerpt("a", quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10), 0)
 
-    def waves_until_second_five(heard, seed):
-        poses = np.zeros((heard.num_frames(30), 55, 3))
+    def waves_until_second_five(heard):
+        poses = np.zeros((heard.speech.num_frames(30), 55, 3))
         moving = np.ones(len(poses), bool)
         moving[150:240] = False
         poses[:, 16, 2] = np.cumsum(0.1 * moving * np.cos(np.arange(len(poses))))
@@ -99,7 +118,7 @@ def test_what_cannot_be_measured_or_written_is_said_first(tmp_path, monkeypatch)
 def test_the_numbers_are_written_as_json_and_as_a_table(speech, tmp_path, monkeypatch):
     save(tiny.checkpoint(), tmp_path / "model")
     found = {name: Estimate(np.nan, np.nan, np.nan) for name in quality.WANTED} | {"diversity, m": Estimate(1, 0, 2)}
-    monkeypatch.setattr(quality, "measure", lambda pipeline, cuts, talk: {"model": found})
+    monkeypatch.setattr(quality, "measure", lambda pipeline, speakers, few: {"model": found})
     long = Voice("sv+f5", quality.Speech(np.tile(speech.samples, 4), speech.rate))
     monkeypatch.setattr(quality.held_out, "synthetic_voices", lambda: [long])
     for name in ("table.json", "table.md"):
@@ -118,4 +137,4 @@ def test_the_real_minute_is_complete():
     assert {name for name, wanted in quality.WANTED.items() if wanted.of_real} <= set(real)
     assert real["strokes a minute"] == pytest.approx(63, rel=0.1)
     assert real["wrist speed, m/s"] == pytest.approx(0.56, rel=0.1)
-    assert real["wrists follow the energy"] == pytest.approx(0.56, abs=0.03)
+    assert real["wrists follow the energy"] == pytest.approx(0.56, abs=0.005)

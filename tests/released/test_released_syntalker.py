@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -12,11 +14,11 @@ import soundfile
 import torch
 from conftest import speech_like
 
-from cospeech import Motion, Speech, cli, humanml3d, load_motion, rotation, skeleton, waveform
+from cospeech import Motion, Speech, cli, humanml3d, load_motion, positions, rotation, skeleton, waveform
 from cospeech import checkpoint as checkpoints
+from cospeech.body import joint_positions, mannequin
 from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
-from cospeech.nn import sampling
-from cospeech.pipeline import load_pipeline
+from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.recipes import plain_syntalker as plain
 from cospeech.released.syntalker import import_syntalker
 from cospeech.text import Word, read_words
@@ -87,8 +89,10 @@ def parity_vocabulary() -> dict[str, int]:
 
 
 def noise_of(seed: int):
-    """What the pipeline draws for a seed."""
-    return (n[0] for n in sampling.normals((1, 32, 1536), torch.Generator().manual_seed(seed)))
+    """What the published code draws for a seed: channels first."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield torch.randn(1, 1536, 1, 32, generator=generator)[0, :, 0].T
 
 
 @torch.inference_mode()
@@ -151,15 +155,35 @@ def test_system_t_gives_the_published_joints(files, pipelines, talk):
     mean, std = (np.load(files / "mean_std" / f"beatx_1-30_amass_h3d_{kind}.npy") for kind in ("mean", "std"))
     styles = {0: parity.inputs("upper", (256,)), 1: parity.inputs("hands", (256,))}
     pipeline = pipelines["T"]
-    for given, num_windows in (({}, 2), (styles, 1)):
+    clip = 0.3 * parity.inputs("clip", (300, 623)).numpy()
+    normal = torch.from_numpy((clip - mean) / std).float()
+    still = torch.zeros(128, 623)  # the mean pose
+    with torch.inference_mode():
+        encoded = {
+            name: torch.cat([plain.encode(states[part], vectors[:, humanml3d.PARTS[part]]) for part in PARTS_T], dim=1)
+            for name, vectors in (("clip", normal), ("still", still))
+        }
+    for given, seed_motion, num_windows in (({}, clip, 2), (styles, None, 1)):
         cut = talk if num_windows == 2 else talk.cut(0, 5.0)
-        seed = pipeline.statistics["rest"]
+        seed = encoded["still"][14:18] / 10 if seed_motion is None else encoded["clip"][:4] / 10
         parts = published_sample(states, cut, num_windows, 10, PARTS_T, noise_of(1), seed, given)
         whole = humanml3d.join({part: vector.numpy() for part, vector in parts.items()}) * std + mean
         by_name = {PARTS_T[part]: style.numpy() for part, style in given.items()}
-        joints = pipeline.generate_joints(cut, styles=by_name, seed=1, steps=2)
+        joints = pipeline.generate_joints(cut, styles=by_name, seed=1, steps=2, seed_motion=seed_motion)
         assert joints.shape == (num_windows * 112 + 16, 52, 3)
-        np.testing.assert_allclose(joints, humanml3d.joint_positions(whole), atol=5e-4)
+        np.testing.assert_allclose(joints, humanml3d.joint_positions(whole), atol=2e-4)
+
+
+def test_system_t_takes_any_motion_as_its_seed_and_gives_rotations(pipelines, talk, seed_motion):
+    pipeline, cut = pipelines["T"], talk.cut(0, 5.0)
+    joints = joint_positions(mannequin(), seed_motion.poses, seed_motion.translation)[:, positions.JOINTS]
+    vectors = humanml3d.features(humanml3d.placed(joints))
+    torch.testing.assert_close(pipeline.encode_seed(seed_motion), pipeline.encode_seed(vectors), atol=1e-4, rtol=0)
+    settings = {"seed": 1, "steps": 1, "seed_motion": seed_motion}
+    motion, joints = pipeline.generate(cut, **settings), pipeline.generate_joints(cut, **settings)
+    assert len(motion) == len(joints) == 128
+    poses, _ = positions.to_poses(joints, mannequin().joints)
+    np.testing.assert_allclose(motion.poses, poses, atol=1e-5)
 
 
 # --- quirks -----------------------------------------------------------------------------------------------------
@@ -176,6 +200,33 @@ def test_without_quirks_the_motion_is_as_long_as_the_speech(imported, talk, seed
 @pytest.mark.parametrize("duration_s", [0.05, 1.0, 4.2, 4.9])
 def test_speech_shorter_than_a_window_is_padded_and_the_motion_exactly_as_long(pipelines, talk, duration_s):
     assert len(pipelines["S"].generate(talk.cut(0, duration_s), steps=1)) == max(1, round(duration_s * 30))
+
+
+@pytest.mark.parametrize(
+    ("quirk", "without"),
+    [
+        ("double-resampling", lambda p, talk, seed: p.hear(talk, 240).samples),
+        ("onset-positions", lambda p, talk, seed: p.hear(talk, 240).window(0).audio[0, :, 1]),
+        ("audio-step-533", lambda p, talk, seed: p.hear(talk, 240).window(112).audio[0, :, 0]),
+        ("whole-windows", lambda p, talk, seed: p.num_frames(talk)),
+        ("seed-length", lambda p, talk, seed: p.num_frames(talk.cut(0, 9.3), seed[:6.0])),
+        ("first-step", lambda p, talk, seed: p.decode(torch.ones(1, 32, 1536), 128).translation),
+        ("seed-face", lambda p, talk, seed: p.generate(talk.cut(0, 1), seed_motion=seed, steps=1).expressions),
+        ("loose-seams", lambda p, talk, seed: list(p.sample_windows(p.hear(talk, 240), 2, 0, 2))[1]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::cospeech.errors.CospeechWarning")
+def test_each_quirk_is_a_switch(imported, talk, seed_motion, quirk, without):
+    """Without it, and with all others, the model hears or gives something else."""
+    checkpoint = imported["S"][1].checkpoint
+    others = tuple(name for name in checkpoint.config.quirks if name != quirk)
+    assert len(others) < len(checkpoint.config.quirks)
+    there, gone = (
+        Pipeline(replace(checkpoint, config=replace(checkpoint.config, quirks=kept)))
+        for kept in (checkpoint.config.quirks, others)
+    )
+    a, b = (np.asarray(without(pipeline, talk, seed_motion)) for pipeline in (there, gone))
+    assert a.shape != b.shape or np.abs(a - b).max() > 1e-6
 
 
 def test_a_short_seed_motion_ends_the_motion_and_says_so(pipelines, talk, seed_motion):
@@ -231,15 +282,23 @@ def test_words_that_do_not_fit_the_sound(pipelines, talk, words, rows):
 
 
 def test_styles_come_from_motions_normalised_twice_or_once(pipelines, imported):
+    """Twice are those of BEAT2."""
     motion = parity.inputs("motion", (64, 623)).numpy()
     pipeline, state = pipelines["T"], imported["T"][1].checkpoint
     mean, std = (np.empty(623, np.float32) for _ in range(2))
     for part, columns in humanml3d.PARTS.items():
         mean[columns], std[columns] = state.statistics[f"{part}.mean"], state.statistics[f"{part}.std"]
-    twice = ((motion - mean) / std - mean) / std
-    with torch.inference_mode():
-        expected = pipeline.motion_encoder(torch.from_numpy(twice)[None]).mean[0]
-    np.testing.assert_allclose(pipeline.style_of(motion), expected, atol=1e-5)
+    once = (motion - mean) / std
+    twice = (once - mean) / std
+    for corpus, vectors in (("amass", once), ("beat2", twice)):
+        with torch.inference_mode():
+            expected = pipeline.motion_encoder(torch.from_numpy(vectors)[None]).mean[0]
+        np.testing.assert_allclose(pipeline.style_of(motion, corpus), expected, atol=1e-5)
+    for wrong in (motion[:, :622], motion[0], np.full_like(motion, np.nan)):
+        with pytest.raises(ConfigError, match="623"):
+            pipeline.style_of(wrong)
+    with pytest.raises(ConfigError, match="amass or beat2"):
+        pipeline.style_of(motion, "kit")
 
 
 @torch.inference_mode()
@@ -263,8 +322,6 @@ def test_bfloat16_stays_close(imported, talk):
 
 
 def test_what_fits_another_system_is_refused(pipelines, talk):
-    with pytest.raises(ConfigError, match="positions of joints"):
-        pipelines["T"].generate(talk)
     with pytest.raises(ConfigError, match="gives rotations"):
         pipelines["S"].generate_joints(talk)
     for styles in ({"upper": np.zeros(255)}, {"head": np.zeros(256)}, {"upper": np.full(256, np.nan)}):
@@ -309,8 +366,14 @@ def test_both_systems_need_a_choice_and_none_is_said(files, tmp_path):
     assert not (tmp_path / "out").exists()
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "mine.txt").write_text("not to be touched")
-    with pytest.raises(CheckpointError, match="no checkpoint directory"):
+    with pytest.raises(CheckpointError, match="other files than a checkpoint's"):
         import_syntalker([files], tmp_path / "letters", "S")
+    (tmp_path / "letters" / "config.json").write_text("{}")  # of another program
+    with pytest.raises(CheckpointError, match="other files than a checkpoint's"):
+        import_syntalker([files], tmp_path / "letters", "S")
+    for target in (tmp_path / "letters" / "mine.txt" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(CheckpointError, match="no checkpoint can be written"):
+            import_syntalker([files], target, "S")
 
 
 @pytest.fixture
@@ -343,6 +406,12 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(half, tmp_path):
     refused("net_300000.pth: damaged")
     torch.save({"net": {"weight": torch.zeros(3)}}, upper)
     refused("no network of SynTalker")
+    no_codebook = {k: v for k, v in released.state("rvqvae_upper").items() if k != "quantizer.layers.0.codebook"}
+    torch.save({"net": no_codebook}, upper)
+    refused(r"net_300000\.pth: .*missing: quantizer\.layers\.0\.codebook")
+    flat = released.state("rvqvae_upper") | {"encoder.model.0.weight": torch.zeros(3)}
+    torch.save({"net": flat}, upper)
+    refused(r"encoder\.model\.0\.weight \(3,\) instead of")
     torch.save({"net": released.state("rvqvae_upper"), "optimizer": {}}, upper)
     refused("is not a tensor")
     upper.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
@@ -350,6 +419,19 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(half, tmp_path):
     state = released.state("denoiser_cospeech")
     torch.save({"model_state": {k: v for k, v in state.items() if "embed_text.bias" not in k}}, denoiser)
     refused(r"last_500\.bin: .*missing: embed_text\.bias")
+    for broken, says in (
+        (torch.full((512,), torch.nan), "`embed_text.bias` contains NaN"),
+        (torch.zeros(512, dtype=torch.complex64), "no plain tensor"),
+        (torch.zeros(512).to_sparse(), "no plain tensor"),
+        (torch.zeros(1).expand(512), r"claims \(512,\) numbers"),
+        (torch.zeros(512, device="meta"), "no plain tensor"),
+    ):
+        torch.save({"model_state": state | {"module.embed_text.bias": broken}}, denoiser)
+        refused(rf"last_500\.bin: .*{says}")
+    torch.save({"model_state": state | {"embed_text.bias": torch.zeros(512)}}, denoiser)
+    refused("both `embed_text.bias` and `module.embed_text.bias`")
+    torch.save({"model_state": {k: v[:3] if "text_pre" in k else v for k, v in state.items()}}, denoiser)
+    refused("the table of words, is missing or misshapen")
     torch.save({"model_state": state | {"module.extra": torch.zeros(1)}}, denoiser)
     refused("unknown: extra")
     torch.save({"model_state": state | {"module.embed_text.bias": torch.zeros(3)}}, denoiser)
@@ -358,6 +440,13 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(half, tmp_path):
     refused(r"must hold 330 numbers")
     np.save(array, np.zeros(330, np.float32))
     refused("positive")
+    np.save(array, np.full(330, 1e-60))
+    refused("positive")
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000,), }".ljust(117) + "\n"
+    array.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(100))
+    refused("cannot be read")
+    array.write_bytes(b"PK\x03\x04" + bytes(100))
+    refused("cannot be read")
     np.save(array, np.array([{}], dtype=object), allow_pickle=True)
     refused("cannot be read")
     other = half / "copy/net_300000.pth"
@@ -368,6 +457,41 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(half, tmp_path):
     shutil.copy(parity.FIXTURES / "vocab_small.pkl", half / "vocab.pkl")
     torch.save({"model_state": {k: v[:20] if "text_pre" in k else v for k, v in state.items()}}, denoiser)
     refused("do not belong together")
+
+
+@pytest.mark.filterwarnings("ignore::cospeech.errors.CospeechWarning")
+def test_folders_are_searched_through_links_and_no_file_counts_twice(half, tmp_path, monkeypatch):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "deep").symlink_to(half)
+    (tmp_path / "linked" / "back").symlink_to(tmp_path / "linked")
+    monkeypatch.chdir(tmp_path)
+    for paths in ([tmp_path / "linked"], [half, Path("S"), half / "ckpt"]):
+        done = import_syntalker(paths, tmp_path / "out")
+        assert len(done.pieces) == 8
+    assert load_pipeline(tmp_path / "out").config.name == "syntalker-s"  # and a checkpoint may be replaced
+
+
+def test_a_damaged_file_is_not_taken_for_an_absent_one(half, tmp_path):
+    (half / "motion_epoch=299.ckpt").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(CheckpointError, match=r"motion_epoch=299\.ckpt: damaged"):
+        import_syntalker([half], tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore::cospeech.errors.CospeechWarning")
+def test_the_self_check_sees_every_tensor(half, tmp_path):
+    name = "ckpt/beatx2_rvqvae/RVQVAE_hands/net_300000.pth"
+    first = import_syntalker([half], tmp_path / "first").checks
+    state = released.state("rvqvae_hands")
+    state["quantizer.layers.5.codebook"][511, 511] += 1e-3  # a code that the fixed pass does not use
+    torch.save({"net": state}, half / name)
+    second = import_syntalker([half], tmp_path / "second").checks
+    assert first["hands"].sum != second["hands"].sum
+    assert first["hands"].passes == pytest.approx(second["hands"].passes)
+    assert {part: check.sum for part, check in first.items() if part != "hands"} == {
+        part: check.sum for part, check in second.items() if part != "hands"
+    }
+    never_read = 64 * 6 + 64  # embed_style
+    assert first["denoiser"].parameters == 29_607_012 - never_read - (11_195 - released.NUM_WORDS) * 300
 
 
 @pytest.mark.filterwarnings("ignore::cospeech.errors.CospeechWarning")
@@ -415,8 +539,9 @@ def test_positions_of_joints_by_command(imported, talk, tmp_path, capsys):
     assert np.load(out).shape == (60, 52, 3)
     out.unlink()
     for wrong, says in (
-        (["generate", str(wav), str(tmp_path / "talk.npz"), *model], "positions of joints: write .npy"),
-        (["generate", str(wav), str(out)], "gives rotations"),
+        (["generate", str(wav), str(out), *model, "--finish", "on"], "holds just these"),
+        (["generate", str(wav), str(out), *model, "--face", "starter"], "keeps no face"),
+        (["generate", str(wav), str(out), *model, "--camera", "face"], "has no use for `camera`"),
         (["generate", str(wav), str(out), *model, "--upper", "waves"], "text prompts"),
     ):
         capsys.readouterr()

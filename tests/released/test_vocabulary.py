@@ -54,6 +54,28 @@ class Runs:
         return self.call
 
 
+def doubled(levels: int) -> bytes:
+    """A tuple that holds the one before it twice, so many times: small to write, endless to look at."""
+    return b"N\x85\x94" + b"".join(bytes([0x68, i, 0x68, i, 0x86, 0x94]) for i in range(levels))
+
+
+def with_words(words: object) -> Vocab:
+    vocabulary = Vocab({})
+    vocabulary.word2index = words
+    return vocabulary
+
+
+def nested(levels: int) -> list:
+    inner: list = []
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
+def half_a_character() -> bytes:
+    return pickle.dumps(Vocab({"aXb": 4})).replace(b"aXb", b"\xed\xa0\x80")
+
+
 def hostile(ran: str) -> dict[str, bytes]:
     """Pickles that would create the file `ran`, use up the memory, or end oddly."""
     good = pickle.dumps(Vocab({"so": 4}))
@@ -74,6 +96,11 @@ def hostile(ran: str) -> dict[str, bytes]:
         "a huge string": b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"a.",
         "a huge frame": b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b".",
         "marks without end": b"\x80\x02" + b"(" * 100_000 + b".",
+        "tuples in tuples": b"\x80\x04" + doubled(40) + b".",
+        "tuples as a key": pickle.dumps(Vocab({}))[:-1] + b"0}" + doubled(40) + b"K\x04s.",
+        "a number without end": pickle.dumps(Vocab({"so": 10**6000})),
+        "a list where a row should be": pickle.dumps(with_words({"so": nested(300)})),
+        "half a character": half_a_character(),
         "lists in lists": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
         "an extension": b"\x80\x02\x82\x01.",
         "a persistent object": b"\x80\x04Pid\n.",

@@ -17,8 +17,9 @@ import numpy as np
 
 from cospeech import ik, rotation, skeleton
 from cospeech.body import mannequin
-from cospeech.data.noise import smooth, smooth_noise
+from cospeech.data.noise import smooth_noise
 from cospeech.data.planning import KINDS, Persona, Stroke, Unit
+from cospeech.smoothing import smooth
 
 # Curl of index, middle, ring and little finger and of the thumb (0 straight, 1 a fist), then how far they are spread:
 # at 0 they are fanned, as in the rest pose; at -0.13 they touch.
@@ -132,7 +133,7 @@ def plant_arms(
             for deviation, seconds in wandering:
                 noise = smooth_noise(num_frames, values.shape[1], seconds, fps, rng)
                 values += deviation * share * gate[:, None] * noise
-        wrist = np.stack([smooth(axis, _INERTIA_S * fps) for axis in wrist.T], axis=1)
+        wrist = smooth(wrist, _INERTIA_S * fps, "values")
         wrist = _not_quite_straight(_below_the_face(wrist))
         swivel = 0.25 * smooth_noise(num_frames, 1, 2.5, fps, rng)[:, 0] + rng.normal(scale=0.15)
         pose_arm(poses, arm.side, wrist, palm, shape, flex[:, 0], swivel)

@@ -4,7 +4,7 @@ Kobayashi et al. 2023, arXiv:2306.08861; CC BY-NC 4.0. Read from the packed form
 end to end as local axis-angle, `clips.jsonl` their labels, splits and template captions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ _T_POSE = {
 }
 
 
-def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[Clip]:
+def clips(folder: str | Path, joints: np.ndarray) -> Iterator[Clip]:
     """All clips, retargeted.
 
     Args:
@@ -58,7 +58,7 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
     """
     packed, labels = read_packed(Path(folder, "motions_30fps.npz"), Path(folder, "clips.jsonl"))
     number_of = {name: i for i, name in enumerate(packed["clip_names"].tolist())}
-    for i, label in enumerate(labels):
+    for label in labels:
         yield Clip(
             id=f"bandai_namco/{label['id']}",
             split=label["split"],
@@ -68,8 +68,6 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
             licence=LICENCE,
             has=HAS,
         )
-        if progress:
-            progress((i + 1) / len(labels))
 
 
 def _motion(packed: dict[str, np.ndarray], clip: int, joints: np.ndarray) -> Motion:

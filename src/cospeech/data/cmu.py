@@ -5,7 +5,7 @@ mocap.cs.cmu.edu, funded by NSF EIA-0196217; free for any use except reselling t
 `cmu_s01_s03.jsonl` their captions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from cospeech.rotation import axis_angle_to_matrix
 LICENCE = "CMU mocap: free for any use, do not resell the data"
 HAS = frozenset({"upper", "lower"})
 SPLITS = {"02_02": "test", "02_09": "test", "01_14": "test", "01_08": "val", "03_02": "val"}  # all others train
-TAGS = {"01": frozenset({"scenery"}), "02": frozenset(), "03": frozenset({"uneven-floor"})}  # by subject
+TAGS = {"01": frozenset({"scenery"}), "02": frozenset(), "03": frozenset()}  # by subject
 
 _SIDES = (("left", "l"), ("right", "r"))
 _LIMBS = {
@@ -45,7 +45,7 @@ _T_POSE = {
 }
 
 
-def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[Clip]:
+def clips(folder: str | Path, joints: np.ndarray) -> Iterator[Clip]:
     """All clips, retargeted. Captions tell their source: "kit-ml" ones are under a licence nobody could read.
 
     Args:
@@ -54,7 +54,7 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
     """
     packed, labels = read_packed(Path(folder, "cmu_s01_s03_30fps.npz"), Path(folder, "cmu_s01_s03.jsonl"))
     number_of = {name: i for i, name in enumerate(packed["clip_names"].tolist())}
-    for i, label in enumerate(labels):
+    for label in labels:
         yield Clip(
             id=f"cmu/{label['id']}",
             split=SPLITS.get(label["id"], "train"),
@@ -65,8 +65,6 @@ def clips(folder: str | Path, joints: np.ndarray, progress: Callable[[float], No
             has=HAS,
             tags=TAGS[label["id"][:2]],
         )
-        if progress:
-            progress((i + 1) / len(labels))
 
 
 def _motion(packed: dict[str, np.ndarray], clip: int, joints: np.ndarray) -> Motion:

@@ -21,9 +21,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cospeech import prosody, skeleton
 from cospeech.data.mouth import Mouth, heard, spoken
-from cospeech.data.noise import smooth, smooth_noise
+from cospeech.data.noise import smooth_noise
 from cospeech.data.voices import Phone
-from cospeech.finish.filters import ease
+from cospeech.smoothing import ease, smooth
 
 _JAW_HZ = 7.0  # nothing in the mouth moves quicker, but for lips that close
 _WIDEST = 0.65  # jawOpen: nobody who talks opens wider
@@ -68,7 +68,6 @@ def plant(
     accents: Sequence[int],
     rng: np.random.Generator,
     phones: Sequence[Phone] = (),
-    listener: np.ndarray | None = None,
 ) -> np.ndarray:
     """A face for a recording: (T, 52) float32 ARKit weights, 0 to 1.
 
@@ -77,7 +76,6 @@ def plant(
         accents: Frames of stressed syllables.
         rng: Draws the persona and all that chance decides.
         phones: What is said when, in IPA or ARPABET; without them the mouth is read off the sound.
-        listener: (T, 2) radians from straight ahead of the head to the listener, left and up; None: straight ahead.
     """
     persona = Persona.random(rng)
     envelope = prosody.energy_envelope(samples, num_frames, fps)
@@ -87,7 +85,7 @@ def plant(
     talk = _move_mouth(face, mouth, envelope, speaking, persona, fps)
     starts, ends = _phrases(speaking, fps)
     _live(face, speaking, talk, ends, persona, fps, rng)
-    shifts = _look(face, starts, persona, fps, rng, listener)
+    shifts = _look(face, starts, persona, fps, rng)
     _move_brows(face, accents, envelope, persona, fps, rng)
     _blink(face, ends, shifts, persona, fps, rng)
     return face.weights.clip(0, 1).astype(np.float32)
@@ -135,10 +133,12 @@ def _move_mouth(
 ) -> np.ndarray:
     """Returns (T,) how much the mouth speaks."""
     frames = np.sqrt(np.log(2) / 2) / (2 * np.pi) * fps / _JAW_HZ
-    talk = smooth(speaking, frames)
-    loud = 0.25 + 0.75 * smooth(np.minimum(envelope, 1.8), frames) ** 0.6
-    opening = smooth(mouth.opening * loud * speaking, frames)
-    rounding, spreading = (persona.articulation * smooth(shape, frames) for shape in (mouth.rounding, mouth.spreading))
+    talk = smooth(speaking, frames, "values")
+    loud = 0.25 + 0.75 * smooth(np.minimum(envelope, 1.8), frames, "values") ** 0.6
+    opening = smooth(mouth.opening * loud * speaking, frames, "values")
+    rounding, spreading = (
+        persona.articulation * smooth(shape, frames, "values") for shape in (mouth.rounding, mouth.spreading)
+    )
     free = (1 - mouth.closed) * (1 - 0.7 * mouth.teeth)
 
     jaw = _WIDEST * np.tanh(persona.opening * 1.3 * opening / _WIDEST)
@@ -222,9 +222,8 @@ def _look(
     persona: Persona,
     fps: float,
     rng: np.random.Generator,
-    listener: np.ndarray | None,
 ) -> np.ndarray:
-    """Saccades between the listener and elsewhere. Returns the frames of the large ones."""
+    """Saccades between the listener, straight ahead of the head, and elsewhere; the frames of the large ones."""
     num_frames = len(face.weights)
     at = np.arange(num_frames) / fps
     gaze = np.zeros((num_frames, 2))  # radians from the listener, left and up
@@ -253,8 +252,6 @@ def _look(
         goal = to
         until = now + duration_s + min(rest_s, 3.0)
         now = min(until, max(thoughts[0], now + 0.2)) if thoughts else until
-    if listener is not None:
-        gaze = gaze + listener
     left, up = (gaze / [_FURTHEST_SIDE, _FURTHEST_UP]).clip(-1, 1).T
     for side, outwards in (("Left", left), ("Right", -left)):
         face.add(f"eyeLookOut{side}", outwards.clip(0))

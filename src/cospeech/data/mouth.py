@@ -23,9 +23,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cospeech import prosody, text
-from cospeech.data.noise import smooth
 from cospeech.data.voices import Phone
-from cospeech.finish.filters import ease
+from cospeech.smoothing import ease, smooth
 
 
 class Mouth(NamedTuple):
@@ -195,7 +194,7 @@ def heard(samples: np.ndarray, num_frames: int, fps: float) -> Mouth:
     at = np.arange(num_frames) / fps
     hops = np.arange(num_hops) * _HOP / prosody.SAMPLE_RATE
     opening, rounding, spreading = (
-        np.interp(at, hops, smooth(shape * speaking, 3.0)) for shape in (opening, rounding, spreading)
+        np.interp(at, hops, smooth(shape * speaking, 3.0, "values")) for shape in (opening, rounding, spreading)
     )
     begin, end, strength = _dips(loud, voiced, high=(band["sh"] + band["s"]) / 2, middle=band["back"])
     closed = _contact(begin, end, strength, at, fps)
@@ -212,7 +211,7 @@ def _dips(
     Args:
         loud: (H,) dB; `voiced`: (H,) bool; `high`, `middle`: (H,) dB about the mean of the voice.
     """
-    level = smooth(loud, 1.0)
+    level = smooth(loud, 1.0, "values")
     lowest = np.flatnonzero((level[1:-1] <= level[:-2]) & (level[1:-1] < level[2:])) + 1
     dips = []
     for hop in lowest:
@@ -232,4 +231,4 @@ def _dips(
 def read_phones(path: Path) -> tuple[Phone, ...]:
     """The tier "phones" of a TextGrid as BEAT2 and the Montreal Forced Aligner write it; empty where there is none."""
     phones = text.read_tiers(path).get("phones", ())
-    return tuple(Phone(phone.text, phone.start_s, phone.end_s) for phone in phones)
+    return tuple(Phone(phone.text.strip(), phone.start_s, phone.end_s) for phone in phones)

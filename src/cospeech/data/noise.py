@@ -3,13 +3,6 @@
 import numpy as np
 
 
-def smooth(values: np.ndarray, frames: float) -> np.ndarray:
-    """Gaussian smoothing of (T,) with a standard deviation in frames, edges repeated."""
-    reach = int(np.ceil(4 * frames))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
-    return np.convolve(np.pad(values, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
-
-
 def smooth_noise(num_frames: int, channels: int, seconds: float, fps: float, rng: np.random.Generator) -> np.ndarray:
     """(num_frames, channels) Gaussian noise of unit variance that changes over about `seconds`."""
     frames = seconds * fps / 2

@@ -2,7 +2,8 @@
 
 A unit begins with a preparation, goes on with strokes and holds, and ends with a retraction [1, 2]. Strokes fall on
 stressed syllables, though not on all of them [3, 4]; smaller beats fall on others while the hands are up. In a pause
-longer than a moment the hands go back to rest. A gesture is often repeated before the next kind comes [2].
+longer than a moment the hands go back to rest, or wait for its end (`arms`). A gesture is often repeated before the
+next kind comes [2].
 
 [1] McNeill 1992, Hand and Mind   [2] Kendon 2004, Gesture, chapter 7   [3] Loehr 2012, Laboratory Phonology 3(1)
 [4] Leonard & Cummins 2011, The temporal relation between beat gestures and speech, Lang. Cogn. Processes 26(10)
@@ -87,16 +88,16 @@ class Stroke:
     kind: str
     hands: tuple[str, ...]  # "left", "right" or both, the leading one first
     size: float
-    first: bool  # of its unit: the hands come from rest
+    first: bool  # of its unit
     beat: bool  # only a small beat in the place where the hands are
 
 
 @dataclass(frozen=True)
 class Unit:
-    """From rest to rest."""
+    """What the hands do between two pauses."""
 
     strokes: tuple[Stroke, ...]
-    end: int  # frame at which the hands begin to go back; the hold before it lasts while the phrase does
+    end: int  # frame at which the hands are let go; the hold before it lasts while the phrase does
 
 
 def plan(syllables: Syllables, num_frames: int, fps: float, persona: Persona, rng: np.random.Generator) -> list[Unit]:

@@ -12,6 +12,7 @@ from cospeech.data import actions, bandai_namco, beat2, cmu, faces, mouth, recor
 from cospeech.data.clips import Clip
 from cospeech.data.recordings import Recording
 from cospeech.data.store import ClipInfo, StoredClip
+from cospeech.errors import DataError
 from cospeech.motion import Motion
 from cospeech.speech import Speech
 
@@ -19,7 +20,7 @@ PLANTED_S = 600  # seconds of planted motion on every set of human recordings, i
 MONOLOGUES = 260  # spoken by espeak-ng, about 25 s each
 ACTED = 24  # monologues over which people do what a caption says
 PLANTED_LICENCE = "made by this project"
-STANDING_LICENCE = bandai_namco.LICENCE  # of planted gestures over the legs of real people
+STANDING_LICENCE = bandai_namco.LICENCE  # of planted gestures, some of them over the legs of real people
 
 
 def starter(data: Path) -> Iterator[StoredClip]:
@@ -64,13 +65,25 @@ def _planted(data: Path, idle: Sequence[Motion]) -> Iterator[StoredClip]:
     """Planted motion on silence, on permissive recordings and on what espeak-ng says."""
     silence = Speech(np.zeros(20 * prosody.SAMPLE_RATE, np.float32), prosody.SAMPLE_RATE)
     yield planted("synthetic/silence", "val", silence, idle, seed=0)
-    folders = (data / "speech" / "mfa", data / "speech" / "cmu_arctic")
-    paths = [path for folder in folders for path in sorted((*folder.glob("*.wav"), *folder.glob("*.flac")))]
-    yield from _planted_on([Recording.load(path) for path in paths], PLANTED_S, idle)
+    yield from _planted_on([Recording.load(path) for path in _recordings(data)], PLANTED_S, idle)
     for number, (voice, speech, phones) in enumerate(voices.monologues(MONOLOGUES, seed=0)):
         split = "val" if voices.is_held_out(voice) else "train"
         yield planted(f"synthetic/{voice}/{number}", split, speech, idle, number, phones)
     yield from actions.clips(_talking(idle), seed=0)
+
+
+def check(data: Path) -> None:
+    """Raise `DataError` for what is missing here and would be missed only after many minutes."""
+    _recordings(data)
+    voices.check()
+
+
+def _recordings(data: Path) -> list[Path]:
+    folders = (data / "speech" / "mfa", data / "speech" / "cmu_arctic")
+    paths = [path for folder in folders for path in sorted((*folder.glob("*.wav"), *folder.glob("*.flac")))]
+    if not paths:
+        raise DataError(f"{data / 'speech'}: no *.wav or *.flac in mfa or cmu_arctic. See `docs/starter.md`.")
+    return paths
 
 
 def _talking(idle: Sequence[Motion]) -> Iterator[StoredClip]:
@@ -85,7 +98,7 @@ def _with_phones(clip: Clip, folder: Path) -> Recording:
     grid = folder / f"{clip.id.split('/')[1]}.TextGrid"
     phones = mouth.read_phones(grid) if clip.split == "train" and grid.is_file() else ()
     heard = tuple(phone for phone in phones if phone.end_s <= clip.speech.duration_s)
-    return Recording(clip.id, clip.speech, heard)
+    return Recording(clip.id, clip.speech, heard, clip.licence)
 
 
 def _planted_on(spoken: Sequence[Recording], seconds: float, idle: Sequence[Motion]) -> Iterator[StoredClip]:
@@ -96,7 +109,8 @@ def _planted_on(spoken: Sequence[Recording], seconds: float, idle: Sequence[Moti
         seed = zlib.crc32(f"{recording.name}/{number}".encode())
         if number >= len(spoken):
             recording = recordings.vary(recording, np.random.default_rng(seed))
-        yield planted(f"synthetic/{recording.name}/{number}", "train", recording.speech, idle, seed, recording.phones)
+        name = f"synthetic/{recording.name}/{number}"
+        yield planted(name, "train", recording.speech, idle, seed, recording.phones, recording.licence)
         made_s, number = made_s + recording.speech.duration_s, number + 1
 
 
@@ -107,11 +121,17 @@ def planted(
     idle: Sequence[Motion],
     seed: int,
     phones: Sequence[voices.Phone] = (),
+    licence: str = "",
 ) -> StoredClip:
+    """A clip with planted motion.
+
+    Args:
+        licence: Of the speech, if it has conditions.
+    """
     motion = synthetic.plant(speech, idle, seed, phones).motion
     has = ("upper", "hands", "lower", "face", "speech")
-    licence = STANDING_LICENCE if idle else PLANTED_LICENCE
-    return _stored(ClipInfo(name, split, "synthetic", licence, len(motion), has), motion, speech)
+    licences = [PLANTED_LICENCE, *([STANDING_LICENCE] if idle else []), *([licence] if licence else [])]
+    return _stored(ClipInfo(name, split, "synthetic", "; ".join(licences), len(motion), has), motion, speech)
 
 
 def stored(clip: Clip, source: str, phones: Sequence[voices.Phone] = ()) -> StoredClip:

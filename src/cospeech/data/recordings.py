@@ -1,6 +1,6 @@
 """Recordings of real voices, and one made into several: other speakers by another speed, other rhythms by pauses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ class Recording:
     name: str
     speech: Speech
     phones: tuple[Phone, ...] = ()  # in order; empty where nobody knows them
+    licence: str = ""  # empty: whatever is made of it may be used for anything
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
@@ -56,7 +57,8 @@ def vary(recording: Recording, rng: np.random.Generator) -> Recording:
 
     spoken = [phone for phone in recording.phones if phone.text not in mouth.PAUSES]
     phones = tuple(Phone(phone.text, moved(phone.start_s), moved(phone.end_s)) for phone in spoken)
-    return Recording(recording.name, Speech(np.concatenate([*pieces, samples[begin:]]), SAMPLE_RATE), phones)
+    changed = Speech(np.concatenate([*pieces, samples[begin:]]), SAMPLE_RATE)
+    return replace(recording, speech=changed, phones=phones)
 
 
 def _pause(around: np.ndarray, rng: np.random.Generator) -> np.ndarray:

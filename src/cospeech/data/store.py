@@ -76,6 +76,7 @@ class Store:
                 index = json.loads(bytes(file["index"]))
                 if index["version"] != VERSION:
                     raise DataError(f"{path}: store version {index['version']}, expected {VERSION}. Prepare it again.")
+                self.corpus: str = index.get("corpus", "")
                 self._arrays = {name: _undifference(file[name]) for name in _STEP}
                 self.infos = [
                     ClipInfo(**{**clip, "has": tuple(clip["has"]), "captions": tuple(clip["captions"])})
@@ -99,8 +100,12 @@ class Store:
                 yield StoredClip(info, **arrays)
 
 
-def write_store(path: str | Path, clips: Iterable[StoredClip]) -> list[ClipInfo]:
-    """Pack clips into one file; returns what it holds."""
+def write_store(path: str | Path, clips: Iterable[StoredClip], corpus: str = "") -> list[ClipInfo]:
+    """Pack clips into one file; returns what it holds.
+
+    Args:
+        corpus: What the clips were made as, for whoever finds the file and wants just that: `Store.corpus`.
+    """
     infos, pieces = [], {name: [] for name in _STEP}
     for clip in clips:
         infos.append(clip.info)
@@ -115,7 +120,7 @@ def write_store(path: str | Path, clips: Iterable[StoredClip]) -> list[ClipInfo]
             pieces[name].append(array.clip(limits.min, limits.max).astype(_DTYPE[name]))
     if not infos:
         raise DataError(f"{path}: no clips to store.")
-    index = json.dumps({"version": VERSION, "clips": [asdict(info) for info in infos]}).encode()
+    index = json.dumps({"version": VERSION, "corpus": corpus, "clips": [asdict(info) for info in infos]}).encode()
     arrays = {name: _difference(np.concatenate(piece)) for name, piece in pieces.items()}
     with replacing(Path(path)) as temporary:
         np.savez_compressed(temporary, index=np.frombuffer(index, np.uint8), **arrays)

@@ -68,6 +68,11 @@ def is_held_out(voice: str) -> bool:
     return not HELD_OUT.isdisjoint(voice.split("+"))
 
 
+def check() -> None:
+    """Raise `DataError` where espeak-ng is not installed."""
+    _library()
+
+
 def monologues(count: int, seed: int) -> Iterator[tuple[str, Speech, tuple[Phone, ...]]]:
     """Monologues of about 25 s with pauses, each by one speaker: (voice name, speech at 16 kHz, its phones in order).
 

@@ -1,11 +1,12 @@
 """The finish of generated motion: what a network cannot promise is made true.
 
 A network predicts the path of the pelvis and the pose of every joint apart, with small errors that add up: the body
-drifts, its feet slide and float, a hand ends up in a thigh. The steps, each of which keeps what those before it made:
+drifts, its feet slide and float, a hand ends up in a thigh. The steps:
 
 1. Joints are kept inside their ranges of motion (`ranges`; the ranges are those of `limits`).
 2. Wrists and fingers turn no faster than people turn them (`ranges`).
-3. The body is carried by feet that stand still on the floor (`feet`).
+3. The body is carried by feet that stand still on the floor (`feet`). Legs that were not where standing legs can be
+   may leave their ranges for that: soles on the floor come first.
 4. Hands are kept out of the body and out of each other (`hands`).
 
 Before all that, `steady` takes out the tremble that networks have and people have not.

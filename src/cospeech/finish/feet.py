@@ -17,9 +17,9 @@ import numpy as np
 
 from cospeech import ik, rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
-from cospeech.finish.filters import cover, ease, smooth
 from cospeech.finish.steps import Stand, find_stands, in_turn
 from cospeech.skeleton import INDEX
+from cospeech.smoothing import cover, ease, smooth
 
 CARRIES_M = 0.03  # a joint that much higher than the lowest one carries 1/e of what that one does,
 CARRIES_M_S = 0.3  # and so does one that is that much faster than the slowest one

@@ -9,8 +9,8 @@ import numpy as np
 
 from cospeech import collision, ik, rotation
 from cospeech.body import JointTransforms, joint_transforms, mannequin
-from cospeech.finish.filters import cover, smooth
 from cospeech.skeleton import INDEX, WRISTS
+from cospeech.smoothing import cover, smooth
 
 MARGIN_M = 0.008  # of flesh around the joints
 DETOUR_S = 0.12  # standard deviation of the spreading over time

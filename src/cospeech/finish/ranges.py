@@ -7,9 +7,9 @@
 import numpy as np
 
 from cospeech import limits
-from cospeech.finish.filters import cover, smooth
 from cospeech.rotation import axis_angle_to_quaternion, quaternion_to_axis_angle
 from cospeech.skeleton import HANDS, UPPER, WRISTS
+from cospeech.smoothing import cover, smooth
 
 # A turn of least jerk is 15/8 times as fast in its middle as on average: a wrist turns by 45 and a finger joint by 35
 # degrees in a sixth of a second.

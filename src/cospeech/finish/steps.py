@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cospeech.finish.filters import smooth
+from cospeech.smoothing import smooth
 
 LOW_M, LEAVES_M = 0.05, 0.08  # a foot comes to stand below the first and leaves above the second, above standing height
 SLOW_M_S, FAST_M_S = 0.1, 0.15  # likewise

@@ -16,13 +16,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from cospeech import rotation, skeleton
 from cospeech.errors import DataError, MotionError
+from cospeech.formats.npy import read_array
 from cospeech.formats.output import replacing
 from cospeech.motion import NUM_BETAS, NUM_EXPRESSIONS, Motion
 
@@ -117,7 +117,7 @@ def _load(path: str | Path) -> tuple[dict[str, np.ndarray], set[str]]:
             for key in names.intersection(_KEYS):
                 with archive.open(f"{key}.npy") as stream:
                     budget = _MAX_BYTES - sum(array.nbytes for array in arrays.values())
-                    arrays[key] = _read_array(stream, budget)
+                    arrays[key] = read_array(stream, budget)
             return arrays, names
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
@@ -127,26 +127,6 @@ def _load(path: str | Path) -> tuple[dict[str, np.ndarray], set[str]]:
     except (OSError, EOFError, ValueError, KeyError, zlib.error, NotImplementedError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read as an npz archive: {reason}.") from error
-
-
-def _read_array(stream: IO[bytes], budget: int) -> np.ndarray:
-    """One .npy member. Its header is believed only as far as `budget` bytes, so a small file cannot fill the memory."""
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    name = Path(stream.name).stem
-    try:
-        shape, fortran_order, dtype = read_header(stream)
-    except (ValueError, SyntaxError, TokenError) as error:  # numpy parses headers as Python text
-        raise ValueError(f"`{name}` has a damaged header") from error
-    if dtype.hasobject:
-        raise ValueError(f"`{name}` holds pickled Python objects, which are not loaded")
-    num_bytes = dtype.itemsize * int(np.prod(shape, dtype=object))
-    if not 0 <= num_bytes <= budget:
-        raise ValueError(f"`{name}` claims {num_bytes / 2**20:.0f} MiB, more than a motion needs")
-    data = stream.read(num_bytes)
-    if len(data) < num_bytes:
-        raise ValueError(f"`{name}` is cut short")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def _poses(path: str | Path, poses: np.ndarray) -> np.ndarray:

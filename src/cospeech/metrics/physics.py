@@ -96,12 +96,14 @@ def hands_inside_share(transforms: JointTransforms) -> float:
 def root_drift(pelvis: np.ndarray, fps: float) -> float:
     """How far the pelvis (T, 3) gets in a minute, m/min: 0 for who stands, lower is better; walking counts.
 
-    Distance over the floor between the mean places of the first and of the last five seconds, by the time between.
+    Largest distance over the floor between the mean places of the first and of any other five seconds, whether it comes
+    back or not, by the time from the first to the last five.
     """
     window = min(round(5 * fps), len(pelvis) // 2)
     if window < 1:
         return 0.0
-    distance = np.linalg.norm(pelvis[-window:, [0, 2]].mean(axis=0) - pelvis[:window, [0, 2]].mean(axis=0))
+    places = np.lib.stride_tricks.sliding_window_view(pelvis[:, [0, 2]], window, axis=0).mean(axis=-1)
+    distance = np.linalg.norm(places - places[0], axis=-1).max()
     return float(distance / ((len(pelvis) - window) / fps) * 60)
 
 

@@ -104,6 +104,11 @@ class DenoiserConfig:
         return self.window_steps * self.frames_per_step
 
     @property
+    def hop_frames(self) -> int:
+        """From the beginning of a window to that of the next."""
+        return self.window_frames - self.seed_frames
+
+    @property
     def seed_frames(self) -> int:
         return self.seed_steps * self.frames_per_step
 

@@ -133,8 +133,7 @@ def rename_published_motion(state: Mapping[str, object], config: TmrConfig) -> d
     Raises:
         CheckpointError: naming each tensor that is missing, unknown or of another shape.
     """
-    model = published.meta(lambda: MotionEncoder(config))
-    return _rename(state, {"skel_embedding": "embed"}, model, config)
+    return _rename(state, *_published_motion(config))
 
 
 def rename_published_text(state: Mapping[str, object], config: TmrConfig) -> dict[str, Tensor]:
@@ -143,6 +142,30 @@ def rename_published_text(state: Mapping[str, object], config: TmrConfig) -> dic
     Raises:
         CheckpointError: naming each tensor that is missing, unknown or of another shape.
     """
+    tensors = published.unwrap(state)
+    tensors.pop("text_model.embeddings.position_ids", None)  # 0, 1, 2, ...: files of older transformers have it
+    return _rename(tensors, *_published_text(config))
+
+
+def published_motion_shapes(config: TmrConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a released `motion_epoch=*.ckpt`."""
+    return published.shapes(*_published_motion(config))
+
+
+def published_text_shapes(config: TmrConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a released `text_epoch=*.ckpt`."""
+    return published.shapes(*_published_text(config))
+
+
+_TOKENS = ("mu_token", "logvar_token")  # rows of one tensor here
+_Published = tuple[dict[str, str], nn.Module, dict[str, tuple[int, ...]]]
+
+
+def _published_motion(config: TmrConfig) -> _Published:
+    return _published({"skel_embedding": "embed"}, {}, published.meta(lambda: MotionEncoder(config)), config)
+
+
+def _published_text(config: TmrConfig) -> _Published:
     layers = {"projection.1": "embed", "text_model.embeddings.LayerNorm": "language.norm"}
     parts = {
         "attention.q_lin": "query",
@@ -161,24 +184,21 @@ def rename_published_text(state: Mapping[str, object], config: TmrConfig) -> dic
         "text_model.embeddings.word_embeddings.weight": "language.pieces.weight",
         "text_model.embeddings.position_embeddings.weight": "language.positions.weight",
     }
-    tensors = published.unwrap(state)
-    tensors.pop("text_model.embeddings.position_ids", None)  # 0, 1, 2, ...: files of older transformers have it
-    return _rename(tensors, layers, published.meta(lambda: TextEncoder(config)), config, embeddings)
+    return _published(layers, embeddings, published.meta(lambda: TextEncoder(config)), config)
+
+
+def _published(layers: dict[str, str], names: dict[str, str], model: nn.Module, config: TmrConfig) -> _Published:
+    """Published name -> our name; our network without memory; published name -> shape of what is not taken as it is."""
+    names = names | {f"{their}.{kind}": f"{our}.{kind}" for their, our in layers.items() for kind in ("weight", "bias")}
+    for tensor in model.get_submodule("gather.blocks").state_dict():
+        names[f"seqTransEncoder.{tensor}"] = f"gather.blocks.{tensor}"  # torch's own encoder in both
+    others = dict.fromkeys(_TOKENS, (config.width,)) | {"sequence_pos_encoding.pe": (5000, 1, config.width)}
+    return names, model, others
 
 
 def _rename(
-    state: Mapping[str, object],
-    layers: dict[str, str],
-    model: nn.Module,
-    config: TmrConfig,
-    names: dict[str, str] | None = None,
+    state: Mapping[str, object], names: dict[str, str], model: nn.Module, others: dict[str, tuple[int, ...]]
 ) -> dict[str, Tensor]:
-    names = dict(names or {})
-    names |= {f"{their}.{kind}": f"{our}.{kind}" for their, our in layers.items() for kind in ("weight", "bias")}
-    for tensor in model.get_submodule("gather.blocks").state_dict():
-        names[f"seqTransEncoder.{tensor}"] = f"gather.blocks.{tensor}"  # torch's own encoder in both
-    tokens = ("mu_token", "logvar_token")
-    others = dict.fromkeys(tokens, (config.width,)) | {"sequence_pos_encoding.pe": (5000, 1, config.width)}
     renamed = published.rename(state, names, model, others)
     tensors = published.unwrap(state)
-    return renamed | {"gather.tokens": torch.stack([tensors[token] for token in tokens])}
+    return renamed | {"gather.tokens": torch.stack([tensors[token] for token in _TOKENS])}

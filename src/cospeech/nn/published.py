@@ -18,6 +18,9 @@ def unwrap(state: Mapping[str, object]) -> dict[str, Tensor]:
         if isinstance(only, Mapping):
             state = only
     tensors = {str(key).removeprefix("module."): value for key, value in state.items()}
+    if len(tensors) < len(state):
+        twice = next(key for key in tensors if key in state and f"module.{key}" in state)
+        raise CheckpointError(f"It holds both `{twice}` and `module.{twice}`.")
     for key, value in tensors.items():
         if not isinstance(value, Tensor):
             raise CheckpointError(f"Checkpoint entry `{key}` is not a tensor but {type(value).__name__}.")

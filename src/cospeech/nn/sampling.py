@@ -5,7 +5,7 @@
 
 `denoise(x_t, t) -> x0` sees (B, S, C) latents and (B,) original timesteps. Every sampler draws one tensor of noise to
 start from and one more per step, also where it is not used, so that a seed means the same noise for all of them, and
-the same as in the published code.
+with `normals` the same as in the published code, which has its channels first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +22,11 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 def normals(
     shape: Sequence[int], generator: torch.Generator, device: torch.device | str | None = None
 ) -> Iterator[Tensor]:
-    """Endless standard normal tensors, drawn on the generator's device and moved to `device`."""
+    """Endless standard normal tensors of shape (B, S, C), drawn as (B, C, S) on the generator's device."""
+    batch, steps, channels = shape
     while True:
-        yield torch.randn(tuple(shape), generator=generator, device=generator.device).to(device)
+        drawn = torch.randn((batch, channels, steps), generator=generator, device=generator.device)
+        yield drawn.mT.contiguous().to(device)
 
 
 def ddpm(denoise: Denoise, noise: Iterator[Tensor], schedule: Schedule) -> Tensor:

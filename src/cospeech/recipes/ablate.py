@@ -1,10 +1,11 @@
 """What matters to a starter: denoisers of the upper body alone, trained briefly with one thing changed at a time.
 
-    python -m cospeech.recipes.ablate --run runs/starter --data DATA --out ablation.md
+    python -m cospeech.recipes.ablate --run runs/starter --out ablation.md
 
 `--run` is the finished run of a starter (`cospeech train starter`), whose store and tokenizer are used. Every variant
-follows held-out human voices; the table tells how well, as the column "no finish" of `cospeech bench --quality` would.
-Variants that are trained already are not trained again.
+follows voices that no starter was trained on and on which none is measured, so that what is chosen by this table is not
+chosen by those. The table tells how well, as the column "no finish" of `cospeech bench --quality` would. Variants that
+are trained already are not trained again.
 """
 
 from collections.abc import Iterator
@@ -27,9 +28,9 @@ from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline
 from cospeech.recipes import diffusion, held_out, quality, starter, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
+from cospeech.recipes.held_out import Excerpt
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
-from cospeech.speech import Speech
 
 PART = "upper"
 MEASURES = (
@@ -90,24 +91,24 @@ class _HardOfHearing(Pipeline):
         return hearing
 
 
-def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str = "cpu") -> None:
+def ablate(run: Path, out: Path, steps: int = 2000, accelerator: str = "cpu") -> None:
     """Train what is missing, measure everything, write the table.
 
     Args:
         run: Finished run of a starter.
-        data: Folder with speech/librispeech: the voices to follow.
         out: Markdown file to write.
         steps: Training steps of each denoiser.
         accelerator: cpu, cuda, or auto.
     """
     check_target(out)
-    excerpts = held_out.excerpts(held_out.human_voices(data), held_out.HOP_S, held_out.COPIES)
+    talkers = held_out.synthetic_voices(held_out.FOR_CHOICES)
+    excerpts, recordings = held_out.excerpts(talkers), held_out.recordings(talkers)
     lines = [f"| variant | {' | '.join(MEASURES)} |", f"|---|{'---|' * len(MEASURES)}"]
     for variant in VARIANTS:
         pipeline = train(variant, run, steps, accelerator)
-        motions = [_make(pipeline, e.speech, e.seed) for e in track(excerpts, variant.name)]
-        values = [quality.of_motion(m, e.speech) for m, e in zip(motions, excerpts, strict=True)]
         make = partial(_make, pipeline)
+        values = [quality.of_motion(make(e), e.speech) for e in track(excerpts, variant.name)]
+        values += [quality.of_recording(make(e), e.speech) for e in track(recordings, f"{variant.name}: recordings")]
         values += [quality.of_several(make, e) for e in track(excerpts[::EVERY], f"{variant.name}: silence")]
         cells = [str(quality.estimate([v[name] for v in values if name in v])) for name in MEASURES]
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
@@ -115,8 +116,8 @@ def ablate(run: Path, data: Path, out: Path, steps: int = 2000, accelerator: str
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _make(pipeline: Pipeline, speech: Speech, seed: int) -> Motion:
-    return pipeline.generate(speech, seed=seed, finish=False)
+def _make(pipeline: Pipeline, excerpt: Excerpt) -> Motion:
+    return pipeline.generate(excerpt.speech, seed=excerpt.seed, finish=False)
 
 
 def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline:

@@ -89,7 +89,7 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     states = random_states(this)
     pipelines = {precision: Pipeline(checkpoint(this, states), precision=precision) for precision in peaks}
     speech = Speech.load(Path(str(files("cospeech") / "assets" / "speech" / "jfk.ogg")))
-    hop = this.denoiser.window_frames - this.denoiser.seed_frames
+    hop = this.denoiser.hop_frames
     num_frames = FAST_WINDOWS * hop + this.denoiser.seed_frames
     speech = repeated(speech, num_frames / 30)
     styles = {part: torch.randn(256, generator=torch.Generator().manual_seed(1)) for part in STYLED[system]}
@@ -141,7 +141,7 @@ def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Guidance
 
     def encode():
         for i in range(FAST_WINDOWS):
-            heard = made["hearing"].window(i * (config.window_frames - config.seed_frames))
+            heard = made["hearing"].window(i * config.hop_frames)
             pipeline.denoiser.encode_speech(heard.audio.to(pipeline.dtype), heard.words)
 
     config = pipeline.config.denoiser

@@ -21,12 +21,13 @@ from cospeech.errors import DataError
 from cospeech.speech import Speech
 
 EXCERPT_S = 10.0
-HOP_S, COPIES = 2.0, 3  # of human voices, for there are few: excerpts overlap and are used with three seeds each
+HOP_S, COPIES = 1.0, 3  # of human voices, for there are few: excerpts overlap, and each has three seeds
 MONOLOGUES = 144  # of which those of held-out voices are used
+FOR_MEASURES, FOR_CHOICES = 1, 3  # seeds of monologues: what settings are chosen on is not what is reported
 
 
 class Voice(NamedTuple):
-    """What one speaker says."""
+    """What one speaker says: one recording."""
 
     name: str
     speech: Speech
@@ -50,15 +51,18 @@ def human_voices(data: Path | None) -> list[Voice]:
     if data is None:
         return package
     folder = data / "speech" / "librispeech"
-    paths = sorted(folder.glob("*.ogg"))
+    paths = sorted((*folder.glob("*.ogg"), *folder.glob("*.flac")))
     if not paths:
-        raise DataError(f"{folder}: no recordings (*.ogg) in it. Give the folder that holds `speech/librispeech`.")
+        raise DataError(f"{folder}: no recordings (*.ogg, *.flac). Give the folder that holds `speech/librispeech`.")
     return [*package, *(Voice(path.stem, Speech.load(path)) for path in paths)]
 
 
-def synthetic_voices() -> list[Voice]:
-    """Monologues of voices that no starter was trained on, some in languages that none was trained on."""
-    spoken = voices.monologues(MONOLOGUES, seed=1)
+def synthetic_voices(seed: int = FOR_MEASURES) -> list[Voice]:
+    """Monologues of voices that no starter was trained on, some in languages that none was trained on.
+
+    The sentences are those of the training; what is new is who says them, and how.
+    """
+    spoken = voices.monologues(MONOLOGUES, seed=seed)
     return [Voice(*monologue) for monologue in spoken if voices.is_held_out(monologue[0])]
 
 
@@ -74,15 +78,24 @@ def excerpts(speakers: Sequence[Voice], hop_s: float = EXCERPT_S, copies: int = 
     return found
 
 
+def recordings(speakers: Sequence[Voice], copies: int = 1) -> list[Excerpt]:
+    """All that each voice says, each copy with a seed of its own."""
+    return [
+        Excerpt(voice.name, voice.speech, copies * i + copy, voice.phones)
+        for i, voice in enumerate(speakers)
+        for copy in range(copies)
+    ]
+
+
 def of_another_voice(cuts: Sequence[Excerpt]) -> list[int]:
-    """For each excerpt the next one, round the list, of another voice, or where there is none of another sound."""
-    others = []
-    for i, one in enumerate(cuts):
-        following = [(i + k) % len(cuts) for k in range(1, len(cuts))]
-        voice = [j for j in following if cuts[j].voice != one.voice]
-        sound = [j for j in following if cuts[j].speech is not one.speech]
-        others.append([*voice, *sound, *following, i][0])
-    return others
+    """For each excerpt another one, each once: so far down the list, round it, that most voices and sounds differ."""
+
+    def differ(shift: int) -> tuple[int, int]:
+        pairs = [(one, cuts[(i + shift) % len(cuts)]) for i, one in enumerate(cuts)]
+        return sum(a.voice != b.voice for a, b in pairs), sum(a.speech is not b.speech for a, b in pairs)
+
+    shift = max(range(1, len(cuts)), key=differ, default=0)
+    return [(i + shift) % len(cuts) for i in range(len(cuts))]
 
 
 def joined(speakers: Sequence[Voice]) -> Speech:

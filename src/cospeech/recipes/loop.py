@@ -155,6 +155,11 @@ def is_finished(directory: Path, config: Any, result: str) -> bool:
     return (directory / result).is_file()
 
 
+def check(training: Training) -> None:
+    """Raise `ConfigError` for a device that is not there, before the slow part."""
+    _fabric(training)
+
+
 def learning_rate(training: Training, step: int) -> float:
     """Share of `lr` at a step: linear warm-up, then a cosine down to `final_lr`."""
     import math

@@ -31,7 +31,7 @@ from cospeech.errors import ConfigError
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.nn.quantize import QuantizerConfig
-from cospeech.recipes import diffusion, tokenizer
+from cospeech.recipes import diffusion, loop, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
@@ -80,6 +80,7 @@ STARTERS = {
         data="starter_open_data.md",
     ),
 }
+CORPUS_VERSION = 2  # to be raised with every change to `cospeech.data` that makes other clips
 GUIDANCE = 2.5
 BETA = 1.0  # of the loss of the diffusion
 LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5}  # fingers fidget by chance: much to learn that matters little
@@ -114,27 +115,39 @@ class MakeStarter:
 def make(config: MakeStarter) -> Path:
     """Returns the directory of the finished checkpoint."""
     store = config.out / "store.npz"
-    if not store.is_file():
-        from cospeech.data import prepare  # needs more packages than training does
-
-        corpus = {"starter": prepare.starter, "starter-open": prepare.starter_open}[config.name]
-        infos = write_store(store, corpus(config.data))
-        print(f"{store}: {len(infos)} clips, {store.stat().st_size / 1e6:.1f} MB")
+    runs, run = {part: config.out / part for part in PARTS}, config.out / "diffusion"
+    training = Training(config.diffusion_steps, config.diffusion_batch, lr=5e-4, accelerator=config.accelerator)
+    loop.check(training)
+    _prepare(config, store)
     configs = {part: tokenizer_config(config, store, part) for part in PARTS}
-    runs = {part: config.out / part for part in PARTS}
     left = [part for part in PARTS if not is_finished(runs[part], configs[part], "tokenizer.safetensors")]
+    if left and run.is_dir():
+        raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
     with ProcessPoolExecutor(config.together, mp_context=get_context("spawn")) as pool:
         list(pool.map(_train_tokenizer, [configs[part] for part in left], [runs[part] for part in left]))
-    run = config.out / "diffusion"
-    training = Training(config.diffusion_steps, config.diffusion_batch, lr=5e-4, accelerator=config.accelerator)
     whole = TrainDiffusion(
         store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training, BETA, LOSS_WEIGHTS
     )
-    if left and run.is_dir():
-        raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
     if not is_finished(run, whole, "denoiser.safetensors"):
         diffusion.train(whole, run)
     return export(config.name, config.out)
+
+
+def _prepare(config: MakeStarter, store: Path) -> None:
+    """Make the store, or find out that the one that is there is of this starter and of this version of the corpus."""
+    corpus = f"{config.name}, version {CORPUS_VERSION}"
+    if not store.is_file():
+        from cospeech.data import prepare  # needs more packages than training does
+
+        prepare.check(config.data)
+        clips = {"starter": prepare.starter, "starter-open": prepare.starter_open}[config.name](config.data)
+        infos = write_store(store, clips, corpus)
+        print(f"{store}: {len(infos)} clips, {store.stat().st_size / 1e6:.1f} MB")
+    elif (found := Store(store).corpus) != corpus:
+        raise ConfigError(
+            f"{store}: holds the corpus of {found or 'something else'}, not of {corpus}. Choose another directory or "
+            "remove it."
+        )
 
 
 def _train_tokenizer(config: TrainTokenizer, directory: Path) -> None:

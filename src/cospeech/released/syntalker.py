@@ -6,11 +6,13 @@ tensors say, not its folder. Every tensor must be one that the network has, and 
 [1] Chen et al. 2024, SynTalker, arXiv:2410.00464; github.com/RobinWitch/SynTalker, huggingface.co/robinwitch/SynTalker
 """
 
+import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,14 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from cospeech import checkpoint as checkpoints
-from cospeech import features, humanml3d, quirks
+from cospeech import features, hearing, humanml3d, quirks, text
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.errors import CheckpointError, CospeechWarning
 from cospeech.models import syntalker, tmr, tokenizer
 from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T, DenoiserConfig
 from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.models.tokenizer import TokenizerConfig
-from cospeech.nn import published
+from cospeech.released import files
 from cospeech.released.vocabulary import read_vocabulary
 
 WEIGHTS = ("last_*.bin", "net_*.pth", "text_epoch=*.ckpt", "motion_epoch=*.ckpt")
@@ -80,33 +82,33 @@ class Piece(NamedTuple):
     path: Path
     systems: tuple[str, ...]
     role: str  # "denoiser", "motion_encoder", "text_encoder", a file name, or a body part
-    tensors: int = 0
-    parameters: int = 0
+    tensors: Mapping[str, Tensor] = MappingProxyType({})  # of weights
 
 
 @dataclass
 class Found:
     pieces: list[Piece] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)  # what has a published name and is none of it, and why
+    damaged: list[str] = field(default_factory=list)  # what has the name of weights and is none, and why
+    unused: list[str] = field(default_factory=list)
 
-    def get(self, system: str, role: str) -> Path | None:
+    def get(self, system: str, role: str) -> Piece | None:
         """The file with a role; None if there is none.
 
         Raises:
             CheckpointError: there are several.
         """
-        paths = [piece.path for piece in self.pieces if system in piece.systems and piece.role == role]
-        if len(paths) > 1:
-            listed = ", ".join(map(str, paths))
+        pieces = [piece for piece in self.pieces if system in piece.systems and piece.role == role]
+        if len(pieces) > 1:
+            listed = ", ".join(str(piece.path) for piece in pieces)
             raise CheckpointError(f"Several files could be the {role} of system {system}: {listed}. Name one of them.")
-        return paths[0] if paths else None
+        return pieces[0] if pieces else None
 
 
 class Imported(NamedTuple):
     checkpoint: Checkpoint
     pieces: list[Piece]  # what it was made of
     unused: list[str]  # what else lay there
-    passes: dict[str, float]  # network -> mean |output| of a fixed forward pass
+    checks: dict[str, "SelfCheck"]  # network -> what two people can compare
 
 
 def import_syntalker(paths: Iterable[Path], out: Path, system: Literal["S", "T"] | None = None) -> Imported:
@@ -116,23 +118,25 @@ def import_syntalker(paths: Iterable[Path], out: Path, system: Literal["S", "T"]
         CheckpointError: nothing there, both systems there and none chosen, or a file lacking, foreign or damaged; the
             file, and of weights the tensors, are named.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / checkpoints.CONFIG).is_file())):
-        raise CheckpointError(f"{out}: exists and is no checkpoint directory. Choose another name.")
+    checkpoints.check_target(out)
     found = find(paths)
+    if found.damaged:  # what it would have been, nobody knows: to go on without it would be to guess
+        raise CheckpointError(" ".join(found.damaged))
     system = system or _only_system(found)
     this = SYSTEMS[system]
-    chosen = {role: found.get(system, role) for role in roles(system)}
-    missing = [what for role, what in roles(system).items() if chosen[role] is None and role not in OPTIONAL]
+    chosen = {role: piece for role in roles(system) if (piece := found.get(system, role)) is not None}
+    missing = [what for role, what in roles(system).items() if role not in chosen and role not in OPTIONAL]
     if missing:
-        strangers = f" {' '.join(found.strangers)}" if found.strangers else ""
-        raise CheckpointError(f"Of system {system} these are missing: {'; '.join(missing)}.{strangers}")
-    checkpoint = _load(this, {role: path for role, path in chosen.items() if path is not None})
+        raise CheckpointError(f"Of system {system} these are missing: {'; '.join(missing)}.")
+    checkpoint = _load(this, chosen)
+    checks = self_checks(checkpoint)
     checkpoints.save(checkpoint, out, dtype=torch.float32)
-    pieces = [piece for piece in found.pieces if system in piece.systems and chosen.get(piece.role) == piece.path]
-    unused = [f"{piece.path}: not part of system {system}" for piece in found.pieces if piece not in pieces]
-    return Imported(checkpoint, pieces, found.strangers + unused, fixed_passes(checkpoint))
+    used = {piece.path for piece in chosen.values()}
+    others = [f"{piece.path}: not part of system {system}" for piece in found.pieces if piece.path not in used]
+    return Imported(checkpoint, list(chosen.values()), found.unused + others, checks)
 
 
+_ALIKE = 0.5  # two networks of different kinds share no more than a few names
 OPTIONAL = ("text_encoder", "motion_encoder", VOCABULARY)
 
 
@@ -151,9 +155,9 @@ def roles(system: str) -> dict[str, str]:
 def find(paths: Iterable[Path]) -> Found:
     """Everything below the paths that has a published name, and what it is."""
     found = Found()
-    for path in dict.fromkeys(_files(paths)):
+    for path in files.below(paths):
         if any(path.match(pattern) for pattern in BODIES):
-            found.strangers.append(f"{path}: a licensed body, left alone; give it with --body where it may be used.")
+            found.unused.append(f"{path}: a licensed body, left alone; give it with --body where it may be used.")
         elif path.match("vocab*.pkl"):
             found.pieces.append(Piece(path, ("S", "T"), VOCABULARY))
         elif path.name in ARRAYS:
@@ -161,56 +165,58 @@ def find(paths: Iterable[Path]) -> Found:
             found.pieces.append(Piece(path, (owner,), path.name))
         elif any(path.match(pattern) for pattern in WEIGHTS):
             try:
-                found.pieces.append(_recognise(path))
+                tensors = files.read_weights(path)
+                piece = _recognise(path, tensors)
             except CheckpointError as error:
-                found.strangers.append(str(error))
+                found.damaged.append(str(error))
+                continue
+            if _is_spare(piece):
+                found.unused.append(f"{path}: an RVQ-VAE of a body part that no denoiser was released for")
+            else:
+                found.pieces.append(piece)
     return found
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from (each for each in sorted(path.rglob("*")) if each.is_file())
-        elif path.is_file():
-            yield path
-        else:
-            raise CheckpointError(f"{path}: no such file or folder.")
+def _recognise(path: Path, tensors: Mapping[str, Tensor]) -> Piece:
+    """The network whose tensors these are most like; which of them are wrong is for whoever fills it to say."""
+    alike = [(_likeness(tensors, each.shapes), each) for each in _networks()]
+    score = max(score for score, _ in alike)
+    if score < _ALIKE:
+        raise CheckpointError(f"{path}: no network of SynTalker, it lacks the tensors that each of them has.")
+    return Piece(path, *next((each.systems, each.role) for found, each in alike if found == score), tensors)
 
 
-def _recognise(path: Path) -> Piece:
-    tensors = read_weights(path)
-    size = {"tensors": len(tensors), "parameters": sum(tensor.numel() for tensor in tensors.values())}
-    if "input_process2.weight" in tensors:
-        return Piece(path, ("T" if "input_process3.weight" in tensors else "S",), "denoiser", **size)
-    if "skel_embedding.weight" in tensors:
-        return Piece(path, ("T",), "motion_encoder", **size)
-    if "projection.1.weight" in tensors:
-        return Piece(path, ("T",), "text_encoder", **size)
-    if "quantizer.layers.0.codebook" in tensors and "encoder.model.0.weight" in tensors:
-        channels = tensors["encoder.model.0.weight"].shape[1]
-        for key, system in SYSTEMS.items():
-            for part, config in system.tokenizers.items():
-                if config.channels == channels:
-                    return Piece(path, (key,), part, **size)
-        raise CheckpointError(f"{path}: an RVQ-VAE of {channels} channels, which no denoiser was released for.")
-    raise CheckpointError(f"{path}: no network of SynTalker, it lacks the tensors that each of them has.")
+def _is_spare(piece: Piece) -> bool:
+    """Whether it is a whole RVQ-VAE, but of other channels than its most similar one."""
+    this = SYSTEMS[piece.systems[0]].tokenizers.get(piece.role)
+    first = piece.tensors.get("encoder.model.0.weight")
+    return this is not None and first is not None and first.ndim == 3 and first.shape[1] != this.channels
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a published file; nothing in it is executed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about formats of older versions of torch
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, Mapping):
-            raise CheckpointError(f"it holds no tensors but {type(state).__name__}")
-        return published.unwrap(state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}.".replace("..", ".")) from None
-    except UnpicklingError:
-        raise CheckpointError(f"{path}: refused: damaged, or it would do more than hold tensors.") from None
-    except Exception as error:  # torch raises whatever a damaged file's bytes happen to cause
-        raise CheckpointError(f"{path}: damaged ({str(error).splitlines()[0] if str(error) else error!r}).") from None
+class _Network(NamedTuple):
+    systems: tuple[str, ...]
+    role: str
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+@cache
+def _networks() -> list[_Network]:
+    networks = []
+    for key, system in SYSTEMS.items():
+        networks.append(_Network((key,), "denoiser", syntalker.published_shapes(system.denoiser)))
+        for part, config in system.tokenizers.items():
+            networks.append(_Network((key,), part, tokenizer.published_shapes(config)))
+        if system.tmr is not None:
+            networks.append(_Network((key,), "motion_encoder", tmr.published_motion_shapes(system.tmr)))
+            networks.append(_Network((key,), "text_encoder", tmr.published_text_shapes(system.tmr)))
+    return networks
+
+
+def _likeness(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> float:
+    """Of all names in either, the share in both; a shape that is right as well counts for a little more."""
+    both = tensors.keys() & shapes.keys()
+    same = sum(tuple(tensors[name].shape) == shapes[name] for name in both)
+    return (len(both) + 0.1 * same) / (1.1 * len(tensors.keys() | shapes.keys()))
 
 
 def _only_system(found: Found) -> Literal["S", "T"]:
@@ -218,21 +224,21 @@ def _only_system(found: Found) -> Literal["S", "T"]:
     if len(there) == 2:
         raise CheckpointError("Both systems are here: choose one, --system S (speech) or --system T (speech and text).")
     if not there:
-        raise CheckpointError(" ".join(["No denoiser (last_500.bin, last_600.bin) is here.", *found.strangers]))
+        raise CheckpointError("No denoiser (last_500.bin, last_600.bin) is here.")
     return there[0]
 
 
-def _load(this: System, paths: dict[str, Path]) -> Checkpoint:
-    state = read_weights(paths["denoiser"])
-    vocabulary = read_vocabulary(paths[VOCABULARY]) if VOCABULARY in paths else None
-    denoiser = _with_num_words(this.denoiser, paths["denoiser"], state)
+def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
+    vocabulary = read_vocabulary(pieces[VOCABULARY].path) if VOCABULARY in pieces else None
+    denoiser = _with_num_words(this.denoiser, pieces["denoiser"])
     assert denoiser.words is not None
     if vocabulary is None:
         message = f"{VOCABULARY} is not here: the model will not know any word. Sound matters more to it than words."
         warnings.warn(CospeechWarning(message), stacklevel=3)
     elif max(vocabulary.values()) >= denoiser.words.num_words:
         raise CheckpointError(
-            f"{paths[VOCABULARY]}: has {max(vocabulary.values()) + 1} words, the table of {paths['denoiser']} "
+            f"{pieces[VOCABULARY].path}: has {max(vocabulary.values()) + 1} words, the table of "
+            f"{pieces['denoiser'].path} "
             f"{denoiser.words.num_words}: they do not belong together."
         )
     config = ModelConfig(
@@ -243,54 +249,48 @@ def _load(this: System, paths: dict[str, Path]) -> Checkpoint:
         steps=50,
         finish=False,
         motion=this.motion,
-        tmr=this.tmr if "motion_encoder" in paths else None,
+        tmr=this.tmr if "motion_encoder" in pieces else None,
         quirks=this.quirks,
     )
     networks = Networks(config)
-    _fill(networks.denoiser, paths["denoiser"], syntalker.rename_published, denoiser)
+    _fill(networks.denoiser, pieces["denoiser"], syntalker.rename_published, denoiser)
     for part, of_part in this.tokenizers.items():
-        _fill(networks.tokenizers[part], paths[part], tokenizer.rename_published, of_part)
+        _fill(networks.tokenizers[part], pieces[part], tokenizer.rename_published, of_part)
     if config.tmr is not None:
-        _fill(networks.motion_encoder, paths["motion_encoder"], tmr.rename_published_motion, config.tmr)
+        _fill(networks.motion_encoder, pieces["motion_encoder"], tmr.rename_published_motion, config.tmr)
     text_encoder = None
-    if config.tmr is not None and "text_encoder" in paths:
+    if "text_encoder" in pieces and config.tmr is None:
+        raise CheckpointError(f"{pieces['text_encoder'].path}: is of no use without motion_epoch=299.ckpt.")
+    if "text_encoder" in pieces:
         text_encoder = TextEncoder(config.tmr)
-        _fill(text_encoder, paths["text_encoder"], tmr.rename_published_text, config.tmr)
+        _fill(text_encoder, pieces["text_encoder"], tmr.rename_published_text, config.tmr)
         text_encoder.eval().requires_grad_(False)
     networks.eval().requires_grad_(False)
-    arrays = {name: _read_array(paths[name], length) for name, length in this.arrays.items()}
+    arrays = {
+        name: files.read_statistics(pieces[name].path, length, positive="std" in name)
+        for name, length in this.arrays.items()
+    }
     statistics = _statistics(this, arrays)
     statistics["rest"] = _rest(networks.tokenizers, denoiser)
     return Checkpoint(config, networks, statistics, card(this, vocabulary), vocabulary, text_encoder)
 
 
-def _with_num_words(config: DenoiserConfig, path: Path, state: Mapping[str, Tensor]) -> DenoiserConfig:
-    """The table of words may have any number of rows; all other sizes are the published ones."""
-    table = state.get("text_pre_encoder_body.weight")
-    if table is None or table.ndim != 2:
-        raise CheckpointError(f"{path}: text_pre_encoder_body.weight, the table of words, is missing or misshapen.")
+def _with_num_words(config: DenoiserConfig, denoiser: Piece) -> DenoiserConfig:
+    """The table of words may have any number of rows, if it has those of pauses and of unknown words."""
+    table = denoiser.tensors.get("text_pre_encoder_body.weight")
+    if table is None or table.ndim != 2 or len(table) <= text.UNKNOWN:
+        raise CheckpointError(
+            f"{denoiser.path}: text_pre_encoder_body.weight, the table of words, is missing or misshapen."
+        )
     assert config.words is not None
     return replace(config, words=replace(config.words, num_words=len(table)))
 
 
-def _fill(network: nn.Module, path: Path, rename, config) -> None:
+def _fill(network: nn.Module, piece: Piece, rename, config) -> None:
     try:
-        network.load_state_dict(rename(read_weights(path), config))
+        network.load_state_dict(rename(piece.tensors, config))
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-
-
-def _read_array(path: Path, length: int) -> Tensor:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a numpy array ({error}).") from None
-    if not isinstance(array, np.ndarray) or array.shape != (length,) or array.dtype.kind != "f":
-        shape = getattr(array, "shape", None)
-        raise CheckpointError(f"{path}: must hold {length} numbers, one for each channel, but has shape {shape}.")
-    if not np.isfinite(array).all() or ("std" in path.name and (array <= 0).any()):
-        raise CheckpointError(f"{path}: must hold finite numbers, and a standard deviation positive ones.")
-    return torch.from_numpy(array.astype(np.float32))
+        raise CheckpointError(f"{piece.path}: {error}") from None
 
 
 def _statistics(this: System, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -308,7 +308,10 @@ def _statistics(this: System, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 @torch.inference_mode()
 def _rest(tokenizers: nn.ModuleDict, config: DenoiserConfig) -> Tensor:
-    """(P, C) latents of somebody who stands still in the mean pose of the training data, whose vectors are zero."""
+    """(P, C) latents of somebody who stays in the mean pose of the training data, whose normalised vectors are zero.
+
+    The rest pose of the body itself, arms stretched out to the sides, is nothing that a window ever began with.
+    """
     latents = []
     for network in tokenizers.values():
         still = torch.zeros(1, config.window_frames, network.config.channels)
@@ -317,9 +320,17 @@ def _rest(tokenizers: nn.ModuleDict, config: DenoiserConfig) -> Tensor:
     return torch.cat(latents, dim=-1)[middle : middle + config.seed_steps].clone()
 
 
+class SelfCheck(NamedTuple):
+    """What two people compare to know that they have the same network."""
+
+    parameters: int
+    sum: str  # first digits of the SHA-256 of all tensors, by name
+    passes: float  # mean |output| for an input that never changes
+
+
 @torch.inference_mode()
-def fixed_passes(checkpoint: Checkpoint) -> dict[str, float]:
-    """Mean |output| of every network for an input that never changes: two that print the same are the same."""
+def self_checks(checkpoint: Checkpoint) -> dict[str, SelfCheck]:
+    """Of every network; of the denoiser of T the pass is made with a style."""
     config = checkpoint.config.denoiser
 
     def fixed(*shape: int) -> Tensor:
@@ -327,19 +338,34 @@ def fixed_passes(checkpoint: Checkpoint) -> dict[str, float]:
 
     networks = checkpoint.networks
     words = torch.arange(config.window_frames)[None] % config.words.num_words
-    samples = 0.1 * fixed(1, 68_224, 2)
+    samples = 0.1 * fixed(1, hearing.num_samples(config), 2)
     style = None if config.style_dim is None else fixed(1, config.style_dim)
     conditions = networks.denoiser.condition(samples, words, fixed(1, config.seed_steps, config.channels), style)
     latents = fixed(1, config.window_steps, config.channels)
-    outputs = {"denoiser": networks.denoiser(latents, torch.tensor([500]), conditions)}
+    checked = {"denoiser": (networks.denoiser, networks.denoiser(latents, torch.tensor([500]), conditions))}
     for part, network in networks.tokenizers.items():
         motion = fixed(1, config.window_frames, network.config.channels)
-        outputs[part] = network.decode(network.encode(motion))
+        checked[part] = network, network.decode(network.encode(motion))
     if checkpoint.config.tmr is not None:
-        outputs["motion_encoder"] = networks.motion_encoder(fixed(1, 64, checkpoint.config.tmr.channels)).mean
+        encoder = networks.motion_encoder
+        checked["motion_encoder"] = encoder, encoder(fixed(1, 64, checkpoint.config.tmr.channels)).mean
     if checkpoint.text_encoder is not None:
-        outputs["text_encoder"] = checkpoint.text_encoder(torch.arange(101, 121)[None]).mean
-    return {name: output.abs().mean().item() for name, output in outputs.items()}
+        checked["text_encoder"] = checkpoint.text_encoder, checkpoint.text_encoder(torch.arange(101, 121)[None]).mean
+    return {
+        name: SelfCheck(
+            sum(parameter.numel() for parameter in network.parameters()),
+            _sum(network),
+            output.abs().mean().item(),
+        )
+        for name, (network, output) in checked.items()
+    }
+
+
+def _sum(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def card(this: System, vocabulary: Mapping[str, int] | None) -> str:

@@ -36,11 +36,10 @@ class _Shell:
 
 class _Vocabulary(_Shell):
     word2index: object = None
-    n_words: object = None
 
     def __setstate__(self, state: object) -> None:
         if isinstance(state, dict):
-            self.word2index, self.n_words = state.get("word2index"), state.get("n_words")
+            self.word2index = state.get("word2index")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -62,7 +61,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
         if path.stat().st_size > _LARGEST:
             raise CheckpointError("it is far larger than any vocabulary.")
         data = path.read_bytes()
-        _check_memo(data)
+        _check_opcodes(data)
         found = _Unpickler(io.BytesIO(data)).load()
     except CheckpointError as error:
         raise CheckpointError(f"{path}: refused: {error}") from None
@@ -74,14 +73,31 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     words = found.word2index if isinstance(found, _Vocabulary) else None
     if not isinstance(words, dict) or not words:
         raise CheckpointError(f"{path}: not a vocabulary: it holds no words.")
-    for word, index in words.items():
-        if not isinstance(word, str) or type(index) is not int or not 0 <= index < 2**31:
-            raise CheckpointError(f"{path}: not a vocabulary: {word!r:.40} stands for {index!r:.40}.")
+    if not all(_is_text(word) and type(row) is int and 0 <= row < 2**31 for word, row in words.items()):
+        raise CheckpointError(f"{path}: not a vocabulary: it maps something else than words to rows of a table.")
     return words
 
 
-def _check_memo(data: bytes) -> None:
-    """The memo is an array as long as its largest index, which a few bytes may make enormous."""
+def _is_text(word: object) -> bool:
+    try:
+        return isinstance(word, str) and word.encode("utf-8") is not None
+    except UnicodeEncodeError:  # half a character
+        return False
+
+
+def _check_opcodes(data: bytes) -> None:
+    """A few bytes may ask for a memo of any length, or for tuples in tuples, each twice in the next, without end."""
+    memo: set[int] = set()
+    tuples: set[int] = set()  # of the memo
+    before = ""
     for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name.endswith("PUT") and int(argument) > len(data):
-            raise CheckpointError(f"its memo would have {argument} entries. Do not trust this file.")
+        name = opcode.name
+        if name.endswith("PUT") or name == "MEMOIZE":
+            place = len(memo) if name == "MEMOIZE" else int(argument)
+            if place > len(data):
+                raise CheckpointError(f"its memo would have {place} entries. Do not trust this file.")
+            memo.add(place)
+            (tuples.add if before.startswith("TUPLE") else tuples.discard)(place)
+        elif name in ("DUP", "FROZENSET") or (name.endswith("GET") and int(argument) in tuples):
+            raise CheckpointError("it nests what no vocabulary nests. Do not trust this file.")
+        before = name

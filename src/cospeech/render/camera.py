@@ -9,6 +9,7 @@ from cospeech import skeleton
 from cospeech.body import Body, joint_transforms
 from cospeech.motion import Motion
 from cospeech.rotation import axis_angle_to_matrix
+from cospeech.smoothing import smooth
 
 _BODY_VIEW = math.radians(24)  # vertical angle of view: a portrait lens, little perspective
 _FACE_VIEW = math.radians(18)
@@ -101,11 +102,11 @@ def face_shot(motion: Motion, body: Body, size: tuple[int, int]) -> Shot:
     """The face from the front. The camera follows the head softly, so that nods and turns are seen as such."""
     head, facing = _heads(motion, body)
     centre = np.einsum("tij,j->ti", facing, _FACE_CENTRE) + head
-    smooth = _smooth(centre, 0.4 * motion.fps)
-    off = centre - smooth
+    soft = smooth(centre, 0.4 * motion.fps, "values")
+    off = centre - soft
     far = np.linalg.norm(off, axis=1, keepdims=True)
-    target = smooth + off * np.maximum(0, 1 - _FACE_LEASH / np.maximum(far, 1e-9))
-    ahead = _smooth(facing[:, [0, 2], 2], 1.0 * motion.fps)
+    target = soft + off * np.maximum(0, 1 - _FACE_LEASH / np.maximum(far, 1e-9))
+    ahead = smooth(facing[:, [0, 2], 2], 1.0 * motion.fps, "values")
     width, height = size
     tall = max(_FACE_HEIGHT, 0.30 * height / width)
     distance = tall / (2 * math.tan(_FACE_VIEW / 2))
@@ -144,13 +145,4 @@ def _follow(path: np.ndarray, leash: float, fps: float) -> np.ndarray:
     for frame, there in enumerate(path.tolist()):
         here = min(max(here, there - leash), there + leash)
         followed[frame] = here
-    return _smooth(followed[:, None], 0.7 * fps)[:, 0]
-
-
-def _smooth(path: np.ndarray, sigma: float) -> np.ndarray:
-    """(T, C) -> (T, C) Gaussian average over time; `sigma` in frames. The ends are held."""
-    reach = math.ceil(3 * sigma)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(path, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.convolve(channel, kernel, mode="valid") for channel in padded.T], axis=1)
+    return smooth(followed, 0.7 * fps, "values")

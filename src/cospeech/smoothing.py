@@ -1,21 +1,27 @@
 """Smoothing over time, of any columns."""
 
+from typing import Literal
+
 import numpy as np
 
 
-def smooth(values: np.ndarray, deviation: float) -> np.ndarray:
-    """Gaussian smoothing of (T, ...) over time, edges mirrored in value as well as in time, so that slopes are kept.
+def smooth(values: np.ndarray, deviation: float, edges: Literal["slopes", "values"] = "slopes") -> np.ndarray:
+    """Gaussian smoothing of (T, ...) over time.
 
     Args:
         deviation: Standard deviation in frames.
+        edges: What is taken to lie beyond the ends. slopes: the values there go on as they came, mirrored in value as
+            well as in time. values: the first and the last value are held, as by scipy.ndimage.gaussian_filter1d with
+            mode="nearest".
     """
-    reach = reach_of(deviation, len(values))
+    reach = reach_of(deviation, len(values)) if edges == "slopes" else int(4 * deviation + 0.5)
     if reach < 1:
         return values
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
     kernel /= kernel.sum()
     columns = values.reshape(len(values), -1)
-    padded = np.pad(columns, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    how = {"mode": "reflect", "reflect_type": "odd"} if edges == "slopes" else {"mode": "edge"}
+    padded = np.pad(columns, ((reach, reach), (0, 0)), **how)
     return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1).reshape(values.shape)
 
 
@@ -30,7 +36,7 @@ def cover(values: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def reach_of(deviation: float, num_frames: int) -> int:
-    """Frames to each side that `smooth` looks at."""
+    """Frames to each side that `smooth` looks at where it keeps slopes, and `cover`."""
     return min(int(np.ceil(3 * deviation)), num_frames - 1)
 
 

@@ -1,0 +1,48 @@
+"""What keeps one starter's data and networks from becoming another's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cospeech.data.store import ClipInfo, StoredClip, write_store
+from cospeech.errors import ConfigError
+from cospeech.recipes import starter
+from cospeech.recipes.starter import CORPUS_VERSION, MakeStarter
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_trained(monkeypatch):
+    def trained(*_):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(starter, "_train_tokenizer", trained)
+    monkeypatch.setattr(starter, "ProcessPoolExecutor", trained)
+
+
+def store(folder: Path, corpus: str) -> None:
+    info = ClipInfo("synthetic/0", "train", "synthetic", "CC BY-NC", 4, ("upper", "hands", "lower", "face", "speech"))
+    clip = StoredClip(info, np.zeros((4, 55, 3)), np.zeros((4, 3)), np.zeros((4, 52)), np.ones((4, 68), np.float32))
+    write_store(folder / "store.npz", [clip], corpus)
+
+
+@pytest.mark.parametrize(
+    "corpus", ["", f"starter, version {CORPUS_VERSION}", f"starter-open, version {CORPUS_VERSION - 1}"]
+)
+def test_a_store_of_something_else_is_not_learned_from(corpus, tmp_path):
+    store(tmp_path, corpus)
+    with pytest.raises(ConfigError, match="not of starter-open, version"):
+        starter.make(MakeStarter(tmp_path, tmp_path, "starter-open", accelerator="cpu"))
+
+
+def test_a_denoiser_is_not_kept_when_its_tokenizers_are_trained_again(tmp_path):
+    store(tmp_path, f"starter, version {CORPUS_VERSION}")
+    (tmp_path / "diffusion").mkdir()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="was trained over other tokenizers"):
+            starter.make(MakeStarter(tmp_path, tmp_path, accelerator="cpu"))
+
+
+def test_a_device_that_is_not_there_is_said_first(tmp_path):
+    with pytest.raises(ConfigError, match="accelerator"):
+        starter.make(MakeStarter(tmp_path, tmp_path, accelerator="abacus"))
