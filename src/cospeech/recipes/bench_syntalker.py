@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from cospeech import guidance
+from cospeech import guidance, waveform
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.guidance import Guidance
 from cospeech.models import syntalker, tokenizer
@@ -36,8 +36,15 @@ from cospeech.speech import Speech
 
 STEPS = 50
 FAST_WINDOWS = 4
-ENCODER = "speech encoder"
 STYLED = {"S": (), "T": ("upper",)}  # the parts that follow a prompt
+
+
+class Stage(NamedTuple):
+    """Needs the results of the stages before it; returns those latents that are compared."""
+
+    name: str
+    work: Callable[[], Tensor | None]
+    inside: bool = False  # of another stage: counts once
 
 
 class Row(NamedTuple):
@@ -94,28 +101,28 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     speech = repeated(speech, num_frames / 30)
     styles = {part: torch.randn(256, generator=torch.Generator().manual_seed(1)) for part in STYLED[system]}
     follow = guidance.by_styles(this.denoiser, styles) if this.denoiser.style_dim else guidance.plain(this.denoiser)
-    plain_latents = None
+    paths = {precision: stages(pipeline, speech, num_frames, follow) for precision, pipeline in pipelines.items()}
+    lasting = dict.fromkeys(paths, num_frames / 30)
     if plain_path:
-        sample = plain_window(this, states, pipelines["float32"], speech, styles)
-        gflop, cpu_s, plain_latents = counted(sample)
-        seconds = hop / 30  # that a window adds
-        row = Row(system, "published", f"one window, DDIM {STEPS}", gflop / seconds, cpu_s / seconds, 0)
-        yield row._replace(of_peak=gflop / cpu_s / peaks["float32"])
-    for precision, pipeline in pipelines.items():
+        paths = {"published": plain_stages(this, states, pipelines["float32"], speech, styles)} | paths
+        lasting["published"] = hop / 30  # what a window adds
+    plain_latents = None
+    for path, its_stages in paths.items():
+        peak, seconds = peaks.get(path, peaks["float32"]), lasting[path]
         total_gflop, total_s = 0.0, 0.0
-        for stage, work in stages(pipeline, speech, num_frames, follow):
-            gflop, cpu_s, result = counted(work)
-            if stage != ENCODER:
+        for stage in its_stages:
+            gflop, cpu_s, latents = counted(stage.work)
+            if not stage.inside:
                 total_gflop, total_s = total_gflop + gflop, total_s + cpu_s
             difference = ""
-            if stage.startswith("sampling") and plain_latents is not None:
-                first = result[0, : this.denoiser.window_steps] / this.denoiser.latent_scale
-                difference = f"{(first - plain_latents).abs().max() / plain_latents.abs().max():.1e}"
-            seconds = num_frames / 30
-            share = gflop / cpu_s / peaks[precision]
-            yield Row(system, precision, stage, gflop / seconds, cpu_s / seconds, share, difference)
-        share = total_gflop / total_s / peaks[precision]
-        yield Row(system, precision, "all", total_gflop / seconds, total_s / seconds, share)
+            if latents is not None and path == "published":
+                plain_latents = latents
+            elif latents is not None and plain_latents is not None:
+                difference = f"{(latents - plain_latents).abs().max() / plain_latents.abs().max():.1e}"
+            share = gflop / cpu_s / peak
+            yield Row(system, path, stage.name, gflop / seconds, cpu_s / seconds, share, difference)
+        share = total_gflop / total_s / peak
+        yield Row(system, path, "all", total_gflop / seconds, total_s / seconds, share)
     hearing, seconds = pipelines["float32"].hear(speech, num_frames), hop / 30
     all_steps = this.denoiser.num_timesteps
 
@@ -127,8 +134,8 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     yield Row(system, "float32", f"sampling one window, DDPM {all_steps}", gflop / seconds, cpu_s / seconds, share)
 
 
-def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Guidance) -> Iterator[tuple[str, Callable]]:
-    """Name and work of each stage of one generation; a stage needs the result of the one before it."""
+def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Guidance) -> Iterator[Stage]:
+    """Of one generation."""
     made = {}
 
     def hear():
@@ -137,37 +144,62 @@ def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Guidance
     def sample():
         windows = pipeline.sample_windows(made["hearing"], FAST_WINDOWS, 0, STEPS, "ddim", follow)
         made["latents"] = torch.cat(list(windows), dim=1)
-        return made["latents"]
+        return made["latents"][0, : config.window_steps] / config.latent_scale
 
     def encode():
         for i in range(FAST_WINDOWS):
             heard = made["hearing"].window(i * config.hop_frames)
-            pipeline.denoiser.encode_speech(heard.audio.to(pipeline.dtype), heard.words)
+            pipeline.denoiser.encode_speech(heard.audio, heard.words)
+
+    def decode():
+        pipeline.decode_vectors(made["latents"], num_frames)
 
     config = pipeline.config.denoiser
-    yield "amplitude, onsets", hear
-    yield ENCODER, encode
-    yield f"sampling, DDIM {STEPS}, speech encoder included", sample
-    yield "quantising, decoding", lambda: pipeline.decode_vectors(made["latents"], num_frames)
+    yield Stage("amplitude, onsets", hear)
+    yield Stage("speech encoder", encode, inside=True)
+    yield Stage(f"sampling, DDIM {STEPS}, speech encoder included", sample)
+    yield Stage("quantising, decoding", decode)
 
 
-def plain_window(this: System, states: dict, pipeline: Pipeline, speech: Speech, styles: dict[str, Tensor]) -> Callable:
-    """The published procedure for one window, (S, C) latents, from the same noise as the fast path's first window."""
-    heard = pipeline.hear(speech, this.denoiser.window_frames).window(0)
+def plain_stages(
+    this: System, states: dict, pipeline: Pipeline, speech: Speech, styles: dict[str, Tensor]
+) -> Iterator[Stage]:
+    """Of the published procedure for one window, from the same noise as the fast path's first window."""
+    hearing = pipeline.hear(speech, this.denoiser.window_frames)
+    heard = hearing.window(0)
     by_number = {this.denoiser.parts.index(part): style for part, style in styles.items()}
     shape = (this.denoiser.window_steps, this.denoiser.channels)
+    made = {}
+
+    def hear():
+        hop_s = this.denoiser.hop_frames / 30  # what a window adds
+        plain.amplitude(hearing.samples[: round(hop_s * waveform.SAMPLE_RATE)])
+        waveform.onset_frames(hearing.samples[: round(hop_s * waveform.SAMPLE_RATE)])
+
+    def encode():
+        for _ in range(STEPS * (1 if this.denoiser.style_dim is None else 3 * plain.PARTS)):
+            plain.encode_speech(states["denoiser"], heard.audio[0], heard.words[0])
 
     def sample() -> Tensor:
         noise = (n[0] for n in sampling.normals((1, *shape), torch.Generator().manual_seed(0)))
         seed = pipeline.statistics["rest"]
         predict = plain.guided(states["denoiser"], by_number, seed, heard.audio[0], heard.words[0])
-        return plain.ddim(predict, noise, STEPS)
+        made["latents"] = plain.ddim(predict, noise, STEPS)
+        return made["latents"]
 
-    return sample
+    def decode():
+        latents = made["latents"][this.denoiser.seed_steps :].chunk(plain.PARTS, dim=1)
+        for part, of_part in zip(this.denoiser.parts, latents, strict=True):
+            plain.decode(states[part], of_part)
+
+    yield Stage("amplitude, onsets", hear)
+    yield Stage("speech encoder, at every step", encode, inside=True)
+    yield Stage(f"sampling, DDIM {STEPS}, speech encoder included", sample)
+    yield Stage("quantising, decoding", decode)
 
 
 @torch.inference_mode()
-def counted(work: Callable[[], Tensor]) -> tuple[float, float, Tensor]:
+def counted(work: Callable[[], Tensor | None]) -> tuple[float, float, Tensor | None]:
     """GFLOP and CPU seconds of some work, counted and timed in runs of their own, and its result."""
     with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _packed_flop}) as counter:
         result = work()

@@ -41,10 +41,7 @@ def denoise(
     def linear(name: str, x: Tensor) -> Tensor:
         return F.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
 
-    speech = torch.cat(
-        [waveform(state, audio), linear("text_encoder_body", state["text_pre_encoder_body.weight"][words])], 1
-    )
-    speech = linear("mix_audio_text", speech)  # (T, A)
+    speech = encode_speech(state, audio, words)  # (T, A)
     speech = speech.reshape(len(x_t), -1, speech.shape[1]).mean(dim=1)  # (S, A)
 
     width = state["input_process.poseEmbedding.weight"].shape[0]
@@ -66,6 +63,23 @@ def denoise(
         hidden = F.gelu(linear(f"{block}.mlp.fc1", norm(state, f"{block}.norm2", h)))
         h = h + linear(f"{block}.mlp.fc2", hidden)
     return linear("output_process.poseFinal", h)
+
+
+def encode_speech(state: State, audio: Tensor, words: Tensor) -> Tensor:
+    """(N, 2) and (T,) -> (T, A)."""
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    spoken = linear("text_encoder_body", state["text_pre_encoder_body.weight"][words])
+    return linear("mix_audio_text", torch.cat([waveform(state, audio), spoken], dim=1))
+
+
+def amplitude(samples: np.ndarray, ahead: int = 1024) -> np.ndarray:
+    """(N,) -> (N,) the largest |sample| of those that follow, from a copy of all of them for each."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.abs(samples), ahead).copy()
+    envelope = windows.max(axis=1)
+    return np.concatenate([envelope, np.repeat(envelope[-1:], ahead - 1)])
 
 
 def waveform(state: State, audio: Tensor) -> Tensor:
