@@ -8,6 +8,7 @@ import torch
 from cospeech import features, prosody, skeleton
 from cospeech.checkpoint import Networks
 from cospeech.errors import ConfigError, PromptError
+from cospeech.guidance import GuidanceConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import SAMPLERS, Pipeline
 from cospeech.speech import Speech
@@ -166,7 +167,7 @@ def test_loudness_and_sample_rate_are_not_heard(pipeline):
 def guided(guidance: float) -> Pipeline:
     checkpoint = tiny.checkpoint()
     torch.nn.init.normal_(checkpoint.networks.denoiser.speech_encoder.audio.no_audio)
-    return Pipeline(replace(checkpoint, config=replace(checkpoint.config, guidance=guidance)))
+    return Pipeline(replace(checkpoint, config=replace(checkpoint.config, guidance=GuidanceConfig(guidance))))
 
 
 def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():

@@ -2,15 +2,15 @@
 
     config.json  model.safetensors  statistics.safetensors  CARD.md  SHA256SUMS
     vocabulary.json            rows of the word table, of a model that reads words
-    text_encoder.safetensors   of a model that reads text
+    text_encoder.safetensors, word_pieces.txt   of a model that reads text
 
 The layout is the same in the package, on disk and on the Hugging Face hub. Nothing is unpickled.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from cospeech import config as configs
 from cospeech import features, humanml3d, quirks
 from cospeech.errors import CheckpointError, ConfigError, FormatError
 from cospeech.formats.output import check_target as check_target_file
+from cospeech.guidance import GuidanceConfig
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.tmr import MotionEncoder, TextEncoder, TmrConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
@@ -38,7 +39,8 @@ CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
     *("config.json", "model.safetensors", "statistics.safetensors"),
     *("CARD.md", "SHA256SUMS"),
 )
-VOCABULARY, TEXT_ENCODER = "vocabulary.json", "text_encoder.safetensors"
+VOCABULARY, TEXT_ENCODER, WORD_PIECES = "vocabulary.json", "text_encoder.safetensors", "word_pieces.txt"
+_OF_TEXT = {TEXT_ENCODER, WORD_PIECES}  # loaded when a text is read: larger than all the rest
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class ModelConfig:
     fps: float = 30.0
     steps: int = 25  # diffusion steps unless the user says otherwise
     snap: bool = True  # latents to codes before they are decoded, as published; False: what stands still stands stiller
-    guidance: float = 1.0  # how much further than with no speech the motion goes with it; 1: just as the network says
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     finish: bool = True  # `cospeech.finish` unless the user says otherwise
     motion: Literal["rotations", "humanml3d"] = "rotations"  # what the vectors of body parts are made of
     tmr: TmrConfig | None = None  # the space that styles come from
@@ -97,8 +99,6 @@ class ModelConfig:
                 raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.frames_per_step} frames a step.")
         if not 0 < self.fps <= MAX_FPS:
             raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
-        if not 0 <= self.guidance <= 10:
-            raise ConfigError(f"`guidance` must be 0 to 10, got {self.guidance}.")
         if not 1 <= self.steps <= self.denoiser.num_timesteps:
             raise ConfigError(f"`steps` must be 1 to {self.denoiser.num_timesteps}, got {self.steps}.")
 
@@ -136,7 +136,9 @@ class Checkpoint:
     statistics: Mapping[str, Tensor]
     card: str = ""
     vocabulary: Mapping[str, int] | None = None  # None: the model reads no words, or does not know which
-    text_encoder: TextEncoder | None = None  # loaded by `load_text_encoder` alone: it is larger than all the rest
+    text_encoder: TextEncoder | None = None  # loaded by `load_text_encoder` alone
+    word_pieces: Sequence[str] | None = None  # rows of its table, loaded by `load_word_pieces` alone
+    directory: Path | None = None  # where it was loaded from
 
 
 def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = torch.float16) -> None:
@@ -153,7 +155,7 @@ def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = tor
         directory.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".new-", dir=directory) as folder:
             written = _write(checkpoint, Path(folder), dtype)
-            for name in (SUMS, VOCABULARY, TEXT_ENCODER):  # without the sums, which come last, nobody takes what is
+            for name in (SUMS, VOCABULARY, *_OF_TEXT):  # without the sums, which come last, nobody takes what is
                 (directory / name).unlink(missing_ok=True)  # half replaced for whole
             for name in written:
                 Path(folder, name).replace(directory / name)
@@ -189,6 +191,9 @@ def _write(checkpoint: Checkpoint, directory: Path, dtype: torch.dtype) -> list[
     if checkpoint.text_encoder is not None:
         _write_tensors(checkpoint.text_encoder, directory / TEXT_ENCODER, dtype)
         written.append(TEXT_ENCODER)
+    if checkpoint.word_pieces is not None:
+        (directory / WORD_PIECES).write_text("\n".join(checkpoint.word_pieces) + "\n", encoding="utf-8")
+        written.append(WORD_PIECES)
     sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
     return [*written, SUMS]
@@ -202,7 +207,7 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
     """
     directory = find(name_or_path)
     sums = _sums(directory)
-    for name in sums.keys() - {TEXT_ENCODER}:
+    for name in sums.keys() - _OF_TEXT:
         _verify(directory / name, sums[name])
     try:
         config = configs.load_json(ModelConfig, directory / CONFIG)
@@ -213,7 +218,7 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
     networks = _read_network(directory / WEIGHTS, lambda: Networks(config), device)
     card = (directory / CARD).read_text(encoding="utf-8")
     vocabulary = _read_vocabulary(directory / VOCABULARY, config) if VOCABULARY in sums else None
-    return Checkpoint(config, networks, statistics, card, vocabulary)
+    return Checkpoint(config, networks, statistics, card, vocabulary, directory=directory)
 
 
 def load_text_encoder(name_or_path: str | Path, device: str | torch.device = "cpu") -> TextEncoder:
@@ -229,6 +234,37 @@ def load_text_encoder(name_or_path: str | Path, device: str | torch.device = "cp
         raise CheckpointError(f"{directory}: this model has no text encoder.")
     _verify(directory / TEXT_ENCODER, sums[TEXT_ENCODER])
     return _read_network(directory / TEXT_ENCODER, lambda: TextEncoder(tmr), device)
+
+
+def load_word_pieces(name_or_path: str | Path) -> list[str]:
+    """The pieces of words that the text encoder of a checkpoint knows, in the order of its table.
+
+    Raises:
+        CheckpointError: the checkpoint has none, or they are not those of its text encoder.
+    """
+    directory = find(name_or_path)
+    sums = _sums(directory)
+    if WORD_PIECES not in sums:
+        raise CheckpointError(
+            f"{directory}: was imported without vocab.txt of distilbert-base-uncased, so it cannot read text. "
+            "Import it again with that file."
+        )
+    _verify(directory / WORD_PIECES, sums[WORD_PIECES])
+    return read_word_pieces(directory / WORD_PIECES, configs.load_json(ModelConfig, directory / CONFIG).tmr)
+
+
+def read_word_pieces(path: Path, tmr: TmrConfig | None) -> list[str]:
+    """The lines of a BERT vocabulary; `CheckpointError` where they are not as many as the text encoder has rows."""
+    try:
+        pieces = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}).") from None
+    if tmr is None or len(pieces) != tmr.text.num_pieces or not set(pieces) >= _SPECIAL_PIECES:
+        raise CheckpointError(f"{path}: is not the vocabulary of the text encoder, which has a piece of a word a line.")
+    return pieces
+
+
+_SPECIAL_PIECES = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
 
 
 def statistics_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -267,7 +303,7 @@ def _from_hub(name: str) -> Path:
 
     try:
         return Path(
-            snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, TEXT_ENCODER])
+            snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, *_OF_TEXT])
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -278,7 +314,7 @@ def _from_hub(name: str) -> Path:
 
 def _sums(directory: Path) -> dict[str, str]:
     """File name -> the SHA-256 it must have, as SHA256SUMS says."""
-    required, optional = {CONFIG, WEIGHTS, STATISTICS, CARD}, {VOCABULARY, TEXT_ENCODER}
+    required, optional = {CONFIG, WEIGHTS, STATISTICS, CARD}, {VOCABULARY, *_OF_TEXT}
     try:
         lines = (directory / SUMS).read_text(encoding="utf-8").splitlines()
         sums = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}

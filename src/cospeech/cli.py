@@ -31,6 +31,8 @@ def generate(
     hands: str = "",
     lower: str = "",
     whole: str = "",
+    strength: float = 1.0,
+    timeline: str = "",
     words: Path | None = None,
     seed: int = 0,
     seed_motion: Path | None = None,
@@ -57,10 +59,13 @@ def generate(
         out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of
             joints.
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
-        upper: What the upper body should do, in words. Empty: follow the speech only.
+        upper: What the upper body should do, in words, for models that read text. Empty: follow the speech only.
         hands: What the hands should do, in words.
         lower: What the legs should do, in words.
-        whole: What the whole body should do, in words.
+        whole: What all these should do that have no words of their own.
+        strength: How much the words are followed: 1 as the model was tuned, 0 not at all, 2 twice as far.
+        timeline: Words with times: a JSON file, or JSON itself, such as
+            '[{"part": "upper", "text": "waves with the right hand", "start": 1.5, "end": 4}]', in seconds.
         words: TextGrid file with the words and their times, for models that read words. With several recordings the
             folder of their TextGrids, which have the same names.
         seed: Same seed, same device, same motion; another seed, another motion.
@@ -85,9 +90,12 @@ def generate(
     from cospeech.facemap import FaceMap
     from cospeech.formats import npy
     from cospeech.pipeline import load_pipeline
+    from cospeech.prompts import of_parts, read_timeline
     from cospeech.speech import Speech
 
     _check_device(device)
+    prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+    prompts += read_timeline(timeline) if timeline else []
     jobs = batch.jobs(audio, out, format)
     words_of = batch.words_of(jobs, words)
     looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
@@ -100,22 +108,21 @@ def generate(
     of_face = load_pipeline(face, device) if face else None
     _check_faces(jobs[0].out, pipeline, of_face, mapping)
     settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
-    body_settings = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
-    exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX and not any(body_settings.values())
+    exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX
     if exact and finish == "on":
         raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
-    body_settings["finish"] = {"model": None, "on": True, "off": False}[finish]
+    finished = {"model": None, "on": True, "off": False}[finish]
     failed = 0
     for job, its_words in zip(jobs, words_of, strict=True):
         try:
             speech = only or Speech.load(job.audio, its_words)
             with _progress(f"generate {job.audio.name}") as progress:
                 if exact:
-                    joints = pipeline.generate_joints(speech, **settings, progress=progress)
+                    joints = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
                     npy.write_joints(joints, job.out)
                     num_frames, fps = len(joints), pipeline.config.fps
                 else:
-                    motion = pipeline.generate(speech, **settings, **body_settings, progress=progress)
+                    motion = pipeline.generate(speech, **settings, timeline=prompts, finish=finished, progress=progress)
                     num_frames, fps = len(motion), motion.fps
             if of_face:
                 motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)

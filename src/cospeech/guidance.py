@@ -1,74 +1,103 @@
-"""Which predictions of a denoiser are mixed, and how, for every latent channel.
+"""Which predictions of a denoiser are mixed, and how, for every latent step and channel of a window.
 
 [1] Ho & Salimans 2022, Classifier-free diffusion guidance, arXiv:2207.12598
 [2] Chen et al. 2024, SynTalker, arXiv:2410.00464: each body part under its own prompt, then put together
 
-Axes: R predictions (rows of one batch), C latent channels, D numbers of a style.
+Axes: R predictions (rows of one batch), S latent steps, C latent channels, D numbers of a style.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from cospeech.errors import ConfigError
 from cospeech.models.syntalker import DenoiserConfig
 
-PROMPT_STRENGTH = 4.0  # of [2]
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """How far a model goes after what it is given.
+
+    Args:
+        speech: How much further than with no speech the motion goes with it, equation 6 of [1]; 1: as the network says.
+        prompt: The same of a text prompt of strength 1.
+        hears_under_prompt: The body parts that follow the speech also while they follow a prompt.
+    """
+
+    speech: float = 1.0
+    prompt: float = 4.0
+    hears_under_prompt: tuple[str, ...] = ("upper",)
+
+    def __post_init__(self) -> None:
+        for name in ("speech", "prompt"):
+            if not 0 <= getattr(self, name) <= 10:
+                raise ConfigError(f"`{name}` of `guidance` must be 0 to 10, got {getattr(self, name)}.")
 
 
 class Guidance(NamedTuple):
     has_audio: Tensor  # (R,) bool
     style: Tensor | None  # (R, D)
     has_style: Tensor | None  # (R,) bool
-    mix: Tensor  # (R, C): the result is the sum over rows of mix * prediction
+    mix: Tensor  # (R, S or 1, C): the result is the sum over rows of mix * prediction
 
     def __call__(self, predictions: Tensor) -> Tensor:
         """(R, S, C) -> (1, S, C)."""
-        if len(self.mix) == 1:
+        if len(self.mix) == 1:  # there is nothing to mix it with: its factors are 1
             return predictions
-        return torch.einsum("rsc,rc->sc", predictions, self.mix)[None]
+        return (predictions * self.mix).sum(dim=0, keepdim=True)
+
+
+class Styled(NamedTuple):
+    """A style that a body part follows in a window."""
+
+    style: Tensor  # (D,)
+    strength: float  # of which 1 is the model's own
+    weight: Tensor  # (S,) 0 to 1: how much of it is in the part
 
 
 def plain(config: DenoiserConfig) -> Guidance:
     """One prediction: with speech, without a style."""
-    return Guidance(torch.tensor([True]), None, None, torch.ones(1, config.channels))
+    return Guidance(torch.tensor([True]), None, None, torch.ones(1, 1, config.channels))
 
 
-def by_speech(config: DenoiserConfig, strength: float) -> Guidance:
-    """Further than with no speech the motion goes with it, `strength` times: equation 6 of [1]."""
-    if strength == 1:
-        return plain(config)
-    mix = torch.tensor([strength, 1 - strength])[:, None].expand(-1, config.channels)
-    return Guidance(torch.tensor([True, False]), None, None, mix.contiguous())
+def mixed(config: DenoiserConfig, guidance: GuidanceConfig, styles: Mapping[str, list[Styled]]) -> Guidance:
+    """What each body part follows in one window: the speech, and the styles it is given.
 
-
-def by_styles(config: DenoiserConfig, styles: Mapping[str, Tensor], strength: float = PROMPT_STRENGTH) -> Guidance:
-    """Some body parts follow a style. Of these, only the upper body follows the speech as well, as published in [2].
-
-    With a: speech, u: neither, s: style alone, a part gets a; with a style a + w (s - u) if it is the upper body, else
-    u + w (s - u). Equal styles share their row.
+    With a: speech, u: neither, s: style alone, a part gets u + g (a - u), where g is the model's guidance by speech.
+    With a style it gets that and w (s - u) if it hears under prompts, else u + w (s - u) [2]. In between, as much of
+    both as the style's weight says. Equal styles share their prediction, and what no part needs is not predicted.
 
     Args:
-        styles: Part -> (D,) style.
-        strength: w.
+        styles: Part -> styles, whose weights together are at most 1 at every step.
     """
-    if not styles:
+    if not any(styles.values()) and guidance.speech == 1:
         return plain(config)
     rows: list[Tensor] = []
-    of_part: dict[str, int] = {}
-    for part, style in styles.items():
-        same = next((i for i, row in enumerate(rows) if torch.equal(row, style)), None)
-        if same is None:
-            same, rows = len(rows), [*rows, style]
-        of_part[part] = 2 + same
-    mix = torch.zeros(2 + len(rows), len(config.parts), config.code_dim)
+    steps = config.window_steps
+    mix = torch.zeros(2, steps, len(config.parts), config.code_dim)  # speech, neither; rows of styles follow
+    of_style: list[Tensor] = []
     for i, part in enumerate(config.parts):
-        keeps_speech = part == "upper" or part not in styles
-        mix[0, i] = keeps_speech
-        if part in styles:
-            mix[1, i] = (0 if keeps_speech else 1) - strength
-            mix[of_part[part], i] = strength
-    style = torch.stack([torch.zeros_like(rows[0])] * 2 + rows)
-    has_style = torch.tensor([False, False] + [True] * len(rows))
-    return Guidance(torch.tensor([True] + [False] * (1 + len(rows))), style, has_style, mix.flatten(1))
+        hears, neither = torch.full((steps,), guidance.speech), torch.full((steps,), 1 - guidance.speech)
+        for styled in styles.get(part, ()):
+            row = next((n for n, other in enumerate(rows) if torch.equal(other, styled.style)), len(rows))
+            if row == len(rows):
+                rows.append(styled.style)
+                of_style.append(torch.zeros(steps, len(config.parts), config.code_dim))
+            far = guidance.prompt * styled.strength * styled.weight
+            of_style[row][:, i] += far[:, None]
+            neither = neither - far
+            if part not in guidance.hears_under_prompt:
+                deaf = guidance.speech * min(styled.strength, 1.0) * styled.weight  # a weak prompt leaves some speech
+                hears, neither = hears - deaf, neither + deaf
+        mix[0, :, i], mix[1, :, i] = hears[:, None], neither[:, None]
+    mix = torch.cat([mix, torch.stack(of_style)] if rows else [mix]).flatten(2)
+    needed = mix.flatten(1).any(dim=1)
+    has_audio = torch.tensor([True, False] + [False] * len(rows))[needed]
+    if not rows:
+        return Guidance(has_audio, None, None, mix[needed])
+    style = torch.stack([torch.zeros_like(rows[0])] * 2 + rows)[needed]
+    has_style = torch.tensor([False, False] + [True] * len(rows))[needed]
+    return Guidance(has_audio, style, has_style, mix[needed])

@@ -4,10 +4,11 @@ Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R p
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -15,19 +16,22 @@ from torch import Tensor
 
 import cospeech
 from cospeech import checkpoint as checkpoints
-from cospeech import features, guidance, humanml3d, positions, skeleton, waveform
+from cospeech import features, humanml3d, positions, skeleton, waveform
 from cospeech.body import joint_positions, mannequin
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.finish import finish as finished
 from cospeech.finish import steady
-from cospeech.guidance import Guidance
+from cospeech.guidance import Guidance, Styled, mixed
 from cospeech.hearing import FrameHearing, Heard, Hearing, SampleHearing
 from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDenoiser
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
+from cospeech.prompts import Prompt, active, of_parts
+from cospeech.prompts import check as check_prompts
 from cospeech.quirks import without_removable
+from cospeech.sentences import Sentences
 from cospeech.speech import Speech
 
 SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
@@ -64,6 +68,8 @@ class Pipeline:
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
         self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
+        self.directory = checkpoint.directory
+        self._sentences: Sentences | None = None
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
         self.statistics = checkpoint.statistics
@@ -87,6 +93,8 @@ class Pipeline:
         hands: str = "",
         lower: str = "",
         whole: str = "",
+        strength: float = 1.0,
+        timeline: Sequence[Prompt] = (),
         seed: int = 0,
         seed_motion: Motion | None = None,
         steps: int | None = None,
@@ -101,7 +109,10 @@ class Pipeline:
 
         Args:
             speech: The recording. Its sample rate does not matter, nor does its loudness to models trained here.
-            upper, hands, lower, whole: Text prompts for parts of the body; only for models that read text.
+            upper, hands, lower, whole: What parts of the body should do all the time, in words; only for models that
+                read text. Other parts follow the speech.
+            strength: How much these prompts are followed, see `cospeech.prompts.Prompt`.
+            timeline: Prompts with their times, besides.
             seed: Same seed, same device and versions: same motion.
             seed_motion: The result begins like the first half second of it. None: it begins at rest, a published model
                 in the mean pose of its training data.
@@ -112,13 +123,12 @@ class Pipeline:
             progress: Called with the fraction done, 0 to 1.
 
         Raises:
-            PromptError: a prompt was given to a model that reads no text.
+            PromptError: a prompt makes no sense, or was given to a model that reads no text.
         """
-        if upper or hands or lower or whole:
-            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+        follow = self._following(speech, [*prompts, *timeline])
         finish = self.config.finish if finish is None else finish
         num_frames = self.num_frames(speech, seed_motion)
-        follow = guidance.by_speech(self.config.denoiser, self.config.guidance)
         latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
         motion = self.decode(latents, num_frames)
         if seed_motion is not None and "seed-face" in self.quirks:
@@ -135,7 +145,8 @@ class Pipeline:
         speech: Speech,
         *,
         styles: Mapping[str, np.ndarray] | None = None,
-        strength: float = guidance.PROMPT_STRENGTH,
+        prompts: Sequence[Prompt] = (),
+        strength: float = 1.0,
         seed: int = 0,
         seed_motion: Motion | np.ndarray | None = None,
         steps: int | None = None,
@@ -148,21 +159,24 @@ class Pipeline:
             speech, seed, steps, sampler, progress: As in `generate`.
             seed_motion: As in `generate`, or (T, 623) vectors of `cospeech.humanml3d`.
             styles: Body part -> (256,) style vector that it follows, see `style_of`.
-            strength: How much.
+            prompts: What else parts should do, in words; a part with a style has none.
+            strength: How much a style is followed, of which 1 is the model's own; 0: not at all.
         """
         if not self.gives_joints:
             raise ConfigError(f"The model `{self.config.name}` gives rotations: use `generate`.")
         parts, width = self.config.denoiser.parts, self.config.denoiser.style_dim
         vectors = {}
         for part, style in (styles or {}).items():
-            vector = torch.as_tensor(np.asarray(style, np.float32), device=self.device)
+            vector = torch.as_tensor(np.asarray(style, np.float32))
             if part not in parts or vector.shape != (width,) or not vector.isfinite().all():
                 raise PromptError(
                     f"A style must be {width} numbers for one of {', '.join(parts)}, got it for `{part}`."
                 )
             vectors[part] = vector
         num_frames = self.num_frames(speech, seed_motion)
-        follow = guidance.by_styles(self.config.denoiser, vectors, strength)
+        always = torch.ones(self.config.denoiser.window_steps)
+        styled = {part: [Styled(vector, strength, always)] for part, vector in vectors.items()}
+        follow = self._following(speech, prompts, styled)
         latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
         if progress:
             progress(1.0)
@@ -195,7 +209,7 @@ class Pipeline:
         self,
         speech: Speech,
         num_frames: int,
-        follow: Guidance,
+        follow: Callable[[int], Guidance],
         seed: int,
         seed_motion: Motion | np.ndarray | None,
         steps: int | None,
@@ -289,7 +303,7 @@ class Pipeline:
         seed: int,
         steps: int,
         sampler: str = "ddim",
-        follow: Guidance | None = None,
+        follow: Callable[[int], Guidance] | None = None,
         before: Tensor | None = None,
         noise: Iterator[Tensor] | None = None,
     ) -> Iterator[Tensor]:
@@ -297,7 +311,8 @@ class Pipeline:
 
         Args:
             hearing: What is heard in each window.
-            follow: What the motion follows; None: the speech, as the model's config says.
+            follow: What the motion follows in the window that begins with a frame; None: the speech, as the model's
+                config says.
             before: (1, P, C) latents that the first window begins with; None: about those of rest.
             noise: Gives (1, S, C) standard normal tensors instead of those of the seed.
 
@@ -308,18 +323,51 @@ class Pipeline:
         schedule = respace(cosine_schedule(config.num_timesteps), steps)
         generator = torch.Generator().manual_seed(seed)
         noise = noise or sampling.normals((1, config.window_steps, config.channels), generator, self.device)
-        follow = follow or guidance.by_speech(config, self.config.guidance)
-        follow = Guidance(*(None if field is None else field.to(self.device) for field in follow))
+        follow = follow or self._by_speech
         at_rest = before is None
         before = self.statistics["rest"][None] if before is None else before
         for i in range(num_windows):
             heard = hearing.window(i * config.hop_frames)
-            conditions = self._conditions(heard, before, follow)
+            here = follow(i * config.hop_frames)
+            here = Guidance(*(None if field is None else field.to(self.device) for field in here))
+            conditions = self._conditions(heard, before, here)
             known = None if (i == 0 and at_rest) or "loose-seams" in self.quirks else before
-            with _one_thread_if(self.quick is not self.frozen and len(follow.mix) == 1):
-                sample = SAMPLERS[sampler](self._denoise(conditions, follow, known), noise, schedule)
+            with _one_thread_if(self.quick is not self.frozen and len(here.mix) == 1):
+                sample = SAMPLERS[sampler](self._denoise(conditions, here, known), noise, schedule)
             yield (sample if i == 0 else sample[:, config.seed_steps :]) * config.latent_scale
             before = sample[:, -config.seed_steps :]
+
+    def _following(
+        self, speech: Speech, prompts: Sequence[Prompt], styles: Mapping[str, list[Styled]] = MappingProxyType({})
+    ) -> Callable[[int], Guidance]:
+        """What the window that begins with a frame follows; text is read, and refused, before anything is sampled."""
+        if not prompts and not styles:
+            return self._by_speech
+        check_prompts(prompts, speech.duration_s)
+        config = self.config.denoiser
+        of_text = {prompt.text: self._read(prompt.text) for prompt in prompts}
+
+        def follow(first: int) -> Guidance:
+            frames = first + config.frames_per_step * (np.arange(config.window_steps) + 0.5)
+            styled = dict(styles)
+            for part, now in active(prompts, config.parts, frames / self.config.fps).items():
+                if part not in styles:
+                    pairs = zip(now.prompts, torch.from_numpy(now.weights).float(), strict=True)
+                    styled[part] = [Styled(of_text[prompt.text], prompt.strength, weight) for prompt, weight in pairs]
+            return mixed(config, self.config.guidance, styled)
+
+        return follow
+
+    def _read(self, text: str) -> Tensor:
+        """(D,) the style of a sentence, on the CPU."""
+        if self.config.tmr is None or self.directory is None:
+            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        if self._sentences is None:
+            self._sentences = Sentences.load(self.directory, self.device)
+        return self._sentences(text).cpu()
+
+    def _by_speech(self, _: int) -> Guidance:
+        return mixed(self.config.denoiser, self.config.guidance, {})
 
     def _conditions(self, heard: Heard, before: Tensor, follow: Guidance) -> Conditions:
         """Of every prediction that is mixed, R rows; the speech is encoded once, and no speech once for all windows."""

@@ -32,6 +32,19 @@ def write(folder: Path, name: str, tensors: dict[str, torch.Tensor] | None = Non
     return path
 
 
+def write_word_pieces(folder: Path) -> Path:
+    """vocab.txt of a BERT with other words: special pieces in their places, words, letters."""
+    pieces = [f"[unused{i}]" for i in range(30_522)]
+    pieces[0], pieces[100:104] = "[PAD]", ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(ord("a") + i) for i in range(26)]
+    known = ["raises", "the", "right", "left", "hand", "wave", "##s", *letters, *(f"##{letter}" for letter in letters)]
+    known = list(dict.fromkeys(known))
+    pieces[1000 : 1000 + len(known)] = known
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return folder / "vocab.txt"
+
+
 def write_arrays(folder: Path) -> None:
     """Mean and standard deviation of plausible sizes: identity rotations on average."""
     folder.mkdir(parents=True, exist_ok=True)

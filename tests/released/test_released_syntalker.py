@@ -19,6 +19,7 @@ from cospeech import checkpoint as checkpoints
 from cospeech.body import joint_positions, mannequin
 from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
 from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.prompts import Prompt
 from cospeech.recipes import plain_syntalker as plain
 from cospeech.released.syntalker import import_syntalker
 from cospeech.text import Word, read_words
@@ -33,6 +34,7 @@ def files(tmp_path_factory):
     for name in (*released.S, *released.T, "rvqvae_lower", *released.TMR):
         released.write(folder, name)
     released.write_arrays(folder / "mean_std")
+    released.write_word_pieces(folder / "distilbert-base-uncased")
     (folder / "weights").mkdir()
     shutil.copy(parity.FIXTURES / "vocab_small.pkl", folder / "weights" / "vocab.pkl")
     (folder / "SMPLX_NEUTRAL_2020.npz").write_bytes(b"licensed")
@@ -184,6 +186,57 @@ def test_system_t_takes_any_motion_as_its_seed_and_gives_rotations(pipelines, ta
     assert len(motion) == len(joints) == 128
     poses, _ = positions.to_poses(joints, mannequin().joints)
     np.testing.assert_allclose(motion.poses, poses, atol=1e-5)
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_is_the_style_of_its_sentence(imported, pipelines, talk):
+    pipeline, cut = pipelines["T"], talk.cut(0, 5.0)
+    text = "Raises the right hand"
+    encoder = imported["T"][1].checkpoint.text_encoder
+    pieces = ["[CLS]", "raises", "the", "right", "hand", "[SEP]"]
+    rows = [imported["T"][1].checkpoint.word_pieces.index(piece) for piece in pieces]
+    with torch.inference_mode():
+        style = encoder(torch.tensor([rows])).mean[0].numpy()
+    settings = {"seed": 1, "steps": 2}
+    by_style = pipeline.generate_joints(cut, styles={"upper": style, "lower": style}, **settings)
+    prompts = [Prompt(text, "upper"), Prompt(text, "lower")]
+    np.testing.assert_allclose(pipeline.generate_joints(cut, prompts=prompts, **settings), by_style, atol=1e-5)
+    nothing = pipeline.generate_joints(cut, **settings)
+    assert np.abs(by_style - nothing).max() > 0.01
+    for none in ([], [Prompt(text, "upper", strength=0)]):
+        np.testing.assert_allclose(pipeline.generate_joints(cut, prompts=none, **settings), nothing, atol=1e-5)
+    prompted, free = (pipeline.generate(cut, upper=words, **settings).poses for words in (text, ""))
+    assert np.abs(prompted - free).max() > 0.01
+
+
+def test_a_prompt_acts_while_it_lasts(pipelines, talk):
+    """In the window after it is over, one prediction a step is enough again."""
+    pipeline = pipelines["T"]
+    follow = pipeline._following(talk, [Prompt("wave", "hands", 1.0, 3.0)])
+    assert [len(follow(first).mix) for first in (0, 112)] == [3, 1]
+    weights = follow(0).mix[0, :, 512]  # of the speech, in the hands
+    assert weights[:6].tolist() == [1] * 6
+    assert weights[12:20].abs().max() == 0
+    assert weights[-6:].tolist() == [1] * 6
+
+
+def test_text_that_cannot_be_read_is_said(pipelines, talk, files, tmp_path):
+    with pytest.raises(PromptError, match="follows speech only"):
+        pipelines["S"].generate(talk, upper="waves")
+    with pytest.raises(PromptError, match="unknown part"):
+        pipelines["T"].generate(talk, timeline=[Prompt("waves", "head")])
+    without = [path for path in files.iterdir() if path.name != "distilbert-base-uncased"]
+    with pytest.warns(CospeechWarning, match=r"vocab\.txt"):
+        import_syntalker(without, tmp_path / "T", "T")
+    with pytest.raises(CheckpointError, match=r"Import it again with that file"):
+        load_pipeline(tmp_path / "T").generate(talk, upper="waves")
+    released.write_word_pieces(tmp_path / "short")
+    lines = (tmp_path / "short" / "vocab.txt").read_text().splitlines()
+    (tmp_path / "short" / "vocab.txt").write_text("\n".join(lines[:-1]))
+    with pytest.raises(CheckpointError, match="is not the vocabulary of the text encoder"):
+        import_syntalker([*without, tmp_path / "short"], tmp_path / "other", "T")
 
 
 # --- quirks -----------------------------------------------------------------------------------------------------
@@ -542,7 +595,8 @@ def test_positions_of_joints_by_command(imported, talk, tmp_path, capsys):
         (["generate", str(wav), str(out), *model, "--finish", "on"], "holds just these"),
         (["generate", str(wav), str(out), *model, "--face", "starter"], "keeps no face"),
         (["generate", str(wav), str(out), *model, "--camera", "face"], "has no use for `camera`"),
-        (["generate", str(wav), str(out), *model, "--upper", "waves"], "text prompts"),
+        (["generate", str(wav), str(out), *model, "--timeline", "[{"], "not JSON"),
+        (["generate", str(wav), str(out), *model, "--timeline", '[{"text": "waves", "start": 9}]'], "begins at 9 s"),
     ):
         capsys.readouterr()
         assert cli.main(wrong) == 2

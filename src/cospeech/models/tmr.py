@@ -62,6 +62,7 @@ class MotionEncoder(nn.Module):
 class TextEncoder(nn.Module):
     def __init__(self, config: TmrConfig):
         super().__init__()
+        self.config = config
         self.language = DistilBert(config.text)
         self.embed = nn.Linear(config.text.width, config.width)
         self.gather = Gather(config)

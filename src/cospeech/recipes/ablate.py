@@ -22,6 +22,7 @@ from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip, write_store
 from cospeech.formats.output import check_target, replacing
+from cospeech.guidance import GuidanceConfig
 from cospeech.hearing import Hearing
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
@@ -176,7 +177,7 @@ def _pipeline(
         tokenizers={PART: trained.model.config},
         steps=variant.steps,
         snap=variant.snap,
-        guidance=variant.guidance,
+        guidance=GuidanceConfig(speech=variant.guidance),
     )
     networks = Networks(config)
     networks.denoiser.load_state_dict(load_file(folder / "diffusion" / "denoiser.safetensors"))

@@ -23,9 +23,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from cospeech import guidance, waveform
+from cospeech import waveform
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
-from cospeech.guidance import Guidance
+from cospeech.guidance import Guidance, GuidanceConfig, Styled, mixed
 from cospeech.models import syntalker, tokenizer
 from cospeech.nn import sampling
 from cospeech.pipeline import Pipeline
@@ -100,7 +100,13 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     num_frames = FAST_WINDOWS * hop + this.denoiser.seed_frames
     speech = repeated(speech, num_frames / 30)
     styles = {part: torch.randn(256, generator=torch.Generator().manual_seed(1)) for part in STYLED[system]}
-    follow = guidance.by_styles(this.denoiser, styles) if this.denoiser.style_dim else guidance.plain(this.denoiser)
+    always = torch.ones(this.denoiser.window_steps)
+    styled = {part: [Styled(style, 1.0, always)] for part, style in styles.items()}
+    guidance = mixed(this.denoiser, GuidanceConfig(), styled)
+
+    def follow(_: int) -> Guidance:
+        return guidance
+
     paths = {precision: stages(pipeline, speech, num_frames, follow) for precision, pipeline in pipelines.items()}
     lasting = dict.fromkeys(paths, num_frames / 30)
     if plain_path:
@@ -134,7 +140,7 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     yield Row(system, "float32", f"sampling one window, DDPM {all_steps}", gflop / seconds, cpu_s / seconds, share)
 
 
-def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Guidance) -> Iterator[Stage]:
+def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Callable[[int], Guidance]) -> Iterator[Stage]:
     """Of one generation."""
     made = {}
 

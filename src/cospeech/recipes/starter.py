@@ -28,6 +28,7 @@ from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.config import load_json
 from cospeech.data.store import Store, write_store
 from cospeech.errors import ConfigError
+from cospeech.guidance import GuidanceConfig
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.nn.quantize import QuantizerConfig
@@ -81,7 +82,7 @@ STARTERS = {
     ),
 }
 CORPUS_VERSION = 2  # to be raised with every change to `cospeech.data` that makes other clips
-GUIDANCE = 2.5
+GUIDANCE = 2.5  # by speech
 BETA = 1.0  # of the loss of the diffusion
 LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5}  # fingers fidget by chance: much to learn that matters little
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
@@ -174,7 +175,7 @@ def export(name: str, out: Path) -> Path:
         denoiser=DENOISER,
         tokenizers={part: trained.model.config for part, trained in tokenizers.items()},
         snap=False,
-        guidance=GUIDANCE,
+        guidance=GuidanceConfig(speech=GUIDANCE),
     )
     networks = Networks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))

@@ -35,7 +35,7 @@ ARRAYS = (
     *("beatx_2_330_mean.npy", "beatx_2_330_std.npy", "beatx_2_trans_mean.npy", "beatx_2_trans_std.npy"),
     *("beatx_1-30_amass_h3d_mean.npy", "beatx_1-30_amass_h3d_std.npy"),
 )
-VOCABULARY = "vocab.pkl"
+VOCABULARY, WORD_PIECES = "vocab.pkl", "vocab.txt"
 BODIES = ("SMPLX_*.npz", "SMPLX_*.pkl", "SMPLH_*.npz", "SMPLH_*.pkl")  # licensed: named, never read or copied
 
 
@@ -137,7 +137,7 @@ def import_syntalker(paths: Iterable[Path], out: Path, system: Literal["S", "T"]
 
 
 _ALIKE = 0.5  # two networks of different kinds share no more than a few names
-OPTIONAL = ("text_encoder", "motion_encoder", VOCABULARY)
+OPTIONAL = ("text_encoder", "motion_encoder", VOCABULARY, WORD_PIECES)
 
 
 def roles(system: str) -> dict[str, str]:
@@ -149,6 +149,7 @@ def roles(system: str) -> dict[str, str]:
     all_roles |= {name: name for name in this.arrays}
     if this.tmr is not None:
         all_roles |= {"text_encoder": "text_epoch=299.ckpt", "motion_encoder": "motion_epoch=299.ckpt"}
+        all_roles |= {WORD_PIECES: "vocab.txt of distilbert-base-uncased"}
     return all_roles | {VOCABULARY: VOCABULARY}
 
 
@@ -160,6 +161,8 @@ def find(paths: Iterable[Path]) -> Found:
             found.unused.append(f"{path}: a licensed body, left alone; give it with --body where it may be used.")
         elif path.match("vocab*.pkl"):
             found.pieces.append(Piece(path, ("S", "T"), VOCABULARY))
+        elif path.name == WORD_PIECES:
+            found.pieces.append(Piece(path, ("T",), WORD_PIECES))
         elif path.name in ARRAYS:
             owner = next(key for key, system in SYSTEMS.items() if path.name in system.arrays)
             found.pieces.append(Piece(path, (owner,), path.name))
@@ -265,6 +268,12 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         text_encoder = TextEncoder(config.tmr)
         _fill(text_encoder, pieces["text_encoder"], tmr.rename_published_text, config.tmr)
         text_encoder.eval().requires_grad_(False)
+    word_pieces = None
+    if WORD_PIECES in pieces and text_encoder is not None:
+        word_pieces = checkpoints.read_word_pieces(pieces[WORD_PIECES].path, config.tmr)
+    elif text_encoder is not None:
+        message = "vocab.txt of distilbert-base-uncased is not here: the model will not read text."
+        warnings.warn(CospeechWarning(message), stacklevel=3)
     networks.eval().requires_grad_(False)
     arrays = {
         name: files.read_statistics(pieces[name].path, length, positive="std" in name)
@@ -272,7 +281,7 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
     }
     statistics = _statistics(this, arrays)
     statistics["rest"] = _rest(networks.tokenizers, denoiser)
-    return Checkpoint(config, networks, statistics, card(this, vocabulary), vocabulary, text_encoder)
+    return Checkpoint(config, networks, statistics, card(this, vocabulary), vocabulary, text_encoder, word_pieces)
 
 
 def _with_num_words(config: DenoiserConfig, denoiser: Piece) -> DenoiserConfig:
