@@ -330,7 +330,7 @@ def import_(
 
 
 def train(
-    network: Literal["tokenizer", "diffusion", "starter", "starter-open"],
+    network: Literal["tokenizer", "diffusion", "tmr", "starter", "starter-open"],
     config: Annotated[Path, arg(metavar="CONFIG")],
     out: Annotated[Path, arg(metavar="RUN")],
     /,
@@ -341,10 +341,11 @@ def train(
     Example: cospeech train starter data runs/starter
 
     Args:
-        network: tokenizer: of one body part. diffusion: the denoiser over trained tokenizers. starter and
-            starter-open: everything that shipped model consists of, from raw data to finished checkpoint.
-        config: TOML file with the settings of `TrainTokenizer` or `TrainDiffusion` (see `cospeech.recipes`); for
-            a starter, the folder with the data sets named in its CARD.
+        network: tokenizer: of one body part. diffusion: the denoiser over trained tokenizers. tmr: the space of motions
+            and sentences. starter and starter-open: everything that shipped model consists of, from raw data to
+            finished checkpoint.
+        config: TOML file with the settings of `TrainTokenizer`, `TrainDiffusion` or `TrainTmr` (see
+            `cospeech.recipes`); for a starter, the folder with the data sets named in its CARD.
         out: Run directory: gets config, versions, log and weights.
         accelerator: For a starter: cpu, cuda, or auto.
     """
@@ -358,6 +359,10 @@ def train(
         raise ConfigError(f"--accelerator is for the starters; of a {network} {config} tells it.")
     if network == "tokenizer":
         tokenizer.train(load_toml(tokenizer.TrainTokenizer, config), out)
+    elif network == "tmr":
+        from cospeech.recipes import tmr
+
+        tmr.train(load_toml(tmr.TrainTmr, config), out)
     elif network == "diffusion":
         diffusion.train(load_toml(diffusion.TrainDiffusion, config), out)
     else:

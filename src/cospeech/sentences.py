@@ -7,21 +7,16 @@ import torch
 from torch import Tensor
 
 from cospeech import checkpoint as checkpoints
-from cospeech.errors import MissingExtra
 from cospeech.models.tmr import TextEncoder
+from cospeech.word_pieces import Pieces
 
 
 class Sentences:
-    """Reads sentences with the text encoder of a text-motion space. Case does not matter; English is what it knows."""
+    """Reads sentences with the text encoder of a text-motion space. English is what it knows."""
 
     def __init__(self, encoder: TextEncoder, word_pieces: Sequence[str]):
-        try:
-            from tokenizers import BertWordPieceTokenizer
-        except ModuleNotFoundError:
-            raise MissingExtra("tokenizers", "text") from None
         self.encoder = encoder
-        self.split = BertWordPieceTokenizer({piece: row for row, piece in enumerate(word_pieces)}, lowercase=True)
-        self.split.enable_truncation(encoder.config.text.max_pieces)
+        self.split = Pieces(word_pieces, encoder.config.text.max_pieces)
 
     @classmethod
     def load(cls, directory: str | Path, device: torch.device | str = "cpu") -> "Sentences":
@@ -31,5 +26,5 @@ class Sentences:
     @torch.inference_mode()
     def __call__(self, text: str) -> Tensor:
         """(D,) style of a sentence."""
-        pieces = torch.tensor([self.split.encode(text).ids], device=self.encoder.embed.weight.device)
-        return self.encoder(pieces).mean[0]
+        pieces, _ = self.split([text])
+        return self.encoder(pieces.to(self.encoder.embed.weight.device)).mean[0]

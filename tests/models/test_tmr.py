@@ -1,3 +1,5 @@
+import math
+
 import parity
 import pytest
 import torch
@@ -5,9 +7,13 @@ import torch
 from cospeech.errors import CheckpointError
 from cospeech.models.tmr import (
     DistilBertConfig,
+    Gaussian,
+    MotionDecoder,
     MotionEncoder,
     TextEncoder,
     TmrConfig,
+    contrast,
+    divergence,
     rename_published_motion,
     rename_published_text,
 )
@@ -65,3 +71,31 @@ def test_padding_of_motions_is_not_read():
     valid = torch.arange(10)[None] < 7
     torch.testing.assert_close(model(padded, valid).mean, model(motion).mean, atol=1e-5, rtol=0)
     assert not torch.allclose(model(padded).mean, model(motion).mean)
+
+
+def test_divergence_and_contrast_by_hand():
+    a = Gaussian(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]]))
+    b = Gaussian(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 2 * math.log(2)]]))
+    expected = torch.distributions.kl_divergence(
+        *(torch.distributions.Normal(g.mean, (0.5 * g.log_variance).exp()) for g in (a, b))
+    ).mean()
+    torch.testing.assert_close(divergence(a, b), expected)
+    assert divergence(a, a) == 0
+    motion, text = torch.eye(3), torch.eye(3)
+    none = torch.zeros(3, 3, dtype=torch.bool)
+    alone = math.log(math.exp(10) + 2) - 10
+    assert contrast(motion, text, none, 0.1).item() == pytest.approx(alone, abs=1e-6)
+    assert contrast(motion, text[[1, 0, 2]], none, 0.1).item() > 5
+    everything = torch.ones(3, 3, dtype=torch.bool)  # all the same: nothing to tell apart
+    assert contrast(motion, text[[1, 0, 2]], everything, 0.1).item() == pytest.approx(0)
+
+
+@torch.inference_mode()
+def test_padding_is_neither_read_nor_made_by_the_decoder():
+    torch.manual_seed(0)
+    decoder = MotionDecoder(SMALL).eval()
+    embedding = torch.randn(1, 16)
+    valid = torch.arange(12)[None] < 8
+    padded, alone = decoder(embedding, valid), decoder(embedding, torch.ones(1, 8, dtype=torch.bool))
+    torch.testing.assert_close(padded[:, :8], alone)
+    assert not padded[:, 8:].any()

@@ -72,6 +72,25 @@ class TextEncoder(nn.Module):
         return self.gather(self.embed(F.relu(self.language(pieces, valid))), valid)
 
 
+class MotionDecoder(nn.Module):
+    """A motion of any length from an embedding; for training only. Every frame asks for its place, as in ACTOR [2]."""
+
+    def __init__(self, config: TmrConfig):
+        super().__init__()
+        self.width = config.width
+        layer = nn.TransformerDecoderLayer(
+            config.width, config.heads, config.mlp_width, config.dropout, activation="gelu", batch_first=True
+        )
+        self.blocks = nn.TransformerDecoder(layer, config.depth)
+        self.out = nn.Linear(config.width, config.channels)
+
+    def forward(self, embedding: Tensor, valid: Tensor) -> Tensor:
+        """(B, W) embeddings and (B, T) bool, False for padding -> (B, T, channels), zero where padded."""
+        places = sinusoids(valid.shape[1], self.width).to(embedding).expand(len(valid), -1, -1)
+        h = self.blocks(places, embedding[:, None], tgt_key_padding_mask=~valid)
+        return self.out(h) * valid[..., None]
+
+
 class Gather(nn.Module):
     """A transformer whose first two tokens, learned, end up as the mean and the variance of the sequence [2]."""
 
@@ -89,6 +108,30 @@ class Gather(nn.Module):
         padding = None if valid is None else ~F.pad(valid, (2, 0), value=True)
         mean, log_variance = self.blocks(x, src_key_padding_mask=padding)[:, :2].unbind(dim=1)
         return Gaussian(mean, log_variance)
+
+
+def sample(gaussian: Gaussian) -> Tensor:
+    """(B, W) drawn from it, gradients pass to mean and variance."""
+    return gaussian.mean + torch.randn_like(gaussian.mean) * (0.5 * gaussian.log_variance).exp()
+
+
+def divergence(a: Gaussian, b: Gaussian) -> Tensor:
+    """Mean over batch and width of the Kullback-Leibler divergence from `b` to `a`, in nats."""
+    apart = (a.mean - b.mean).square() + a.log_variance.exp()
+    return 0.5 * (b.log_variance - a.log_variance + apart / b.log_variance.exp() - 1).mean()
+
+
+def contrast(motion: Tensor, text: Tensor, same: Tensor, temperature: float) -> Tensor:
+    """InfoNCE both ways over the cosines of (B, W) embeddings: pair i belongs together, all others apart [1].
+
+    Args:
+        same: (B, B) bool: sentences that say the same are no negatives; its diagonal does not matter.
+    """
+    logits = F.normalize(text, dim=1) @ F.normalize(motion, dim=1).mT / temperature
+    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    logits = logits.masked_fill(same & ~own, -torch.inf)
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.mT, target)) / 2
 
 
 class DistilBert(nn.Module):
@@ -126,6 +169,19 @@ class DistilBertBlock(nn.Module):
         heard = F.scaled_dot_product_attention(query, key, value, attended)
         x = self.attention_norm(x + self.out(heard.transpose(1, 2).flatten(2)))
         return self.mlp_norm(x + self.mlp(x))
+
+
+def rename_distilbert(state: Mapping[str, Tensor], config: TmrConfig) -> dict[str, Tensor]:
+    """Tensors of `model.safetensors` of `distilbert-base-uncased` under our names, for `TextEncoder.language`.
+
+    Raises:
+        CheckpointError: naming each tensor that is missing or of another shape.
+    """
+    names, model, _ = _published_text(config)
+    prefix, ours = "text_model.", "language."
+    names = {their: our.removeprefix(ours) for their, our in names.items() if their.startswith(prefix)}
+    inside = {f"{prefix}{name.removeprefix('distilbert.')}": tensor for name, tensor in state.items()}
+    return published.rename({name: inside[name] for name in names if name in inside}, names, model.language)
 
 
 def rename_published_motion(state: Mapping[str, object], config: TmrConfig) -> dict[str, Tensor]:

@@ -1,0 +1,98 @@
+"""Do sentences find their motions? A text-motion space measured by the protocols of its paper, see `metrics.retrieval`.
+
+python -m cospeech.recipes.retrieval runs/tmr store.npz --similar all-MiniLM-L6-v2
+python -m cospeech.recipes.retrieval syntalker-t store.npz --split test
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from safetensors.torch import load_file
+from tyro.conf import arg
+
+from cospeech import checkpoint
+from cospeech.config import load_json
+from cospeech.data.store import Store, StoredClip
+from cospeech.errors import DataError
+from cospeech.metrics import retrieval
+from cospeech.models.minilm import MiniLM
+from cospeech.models.tmr import MotionEncoder, TextEncoder
+from cospeech.pipeline import load_pipeline
+from cospeech.recipes import tmr
+from cospeech.recipes.tmr import TrainTmr
+from cospeech.sentences import Sentences
+
+Embed = tuple[Callable[[StoredClip], np.ndarray], Callable[[str], np.ndarray]]  # of a clip, of a sentence
+
+
+def measure(
+    model: Annotated[Path, arg(metavar="MODEL")],
+    store: Annotated[Path, arg(metavar="STORE")],
+    /,
+    split: str = "test",
+    similar: Path | None = None,
+) -> None:
+    """Print recall and median rank, both ways, in every protocol. The first caption of each clip is its sentence.
+
+    Args:
+        model: The run of a `cospeech train tmr`, or a checkpoint that reads text.
+        store: Clips with captions.
+        split: Which of them: train, val or test.
+        similar: Folder of a sentence encoder in the format of sentence-transformers: adds the two protocols that have
+            to know which sentences are alike.
+    """
+    of_clip, of_text = trained(model) if (model / "motion_encoder.safetensors").is_file() else published(model)
+    clips = [clip for clip in Store(store).clips(split) if clip.info.captions]
+    if not clips:
+        raise DataError(f"{store}: no clip of the split {split} has a caption.")
+    texts = [clip.info.captions[0] for clip in clips]
+    motions = np.stack([of_clip(clip) for clip in track(clips, "motions")])
+    sentences = np.stack([of_text(text) for text in track(texts, "sentences")])
+    alike = _alike(similar, texts)
+    table = Table("protocol", "", *retrieval.recalls(np.zeros(1)), title=f"{model}: {len(clips)} pairs")
+    for protocol, ways in retrieval.protocols(motions, sentences, alike).items():
+        for way, values in ways.items():
+            table.add_row(protocol, way, *(f"{value:.2f}" for value in values.values()))
+    Console().print(table)
+
+
+def trained(run: Path) -> Embed:
+    """The encoders that a training of `recipes.tmr` left."""
+    config = load_json(TrainTmr, run / "config.json").model
+    motion_encoder, text_encoder = MotionEncoder(config), TextEncoder(config)
+    for name, network in (("motion_encoder", motion_encoder), ("text_encoder", text_encoder)):
+        network.load_state_dict(load_file(run / f"{name}.safetensors"))
+        network.eval().requires_grad_(False)
+    statistics = load_file(run / "statistics.safetensors")
+    sentences = Sentences(text_encoder, checkpoint.read_word_pieces(run / checkpoint.WORD_PIECES, config))
+
+    def of_clip(clip: StoredClip) -> np.ndarray:
+        normal = (torch.from_numpy(tmr.vectors(clip)) - statistics["mean"]) / statistics["std"]
+        return motion_encoder(normal[None].float()).mean[0].numpy()
+
+    return of_clip, lambda text: sentences(text).numpy()
+
+
+def published(model: Path) -> Embed:
+    """Those of an imported system T."""
+    pipeline, sentences = load_pipeline(model), Sentences.load(model)
+    return lambda clip: pipeline.style_of(tmr.vectors(clip)), lambda text: sentences(text).numpy()
+
+
+def _alike(folder: Path | None, texts: Sequence[str]) -> np.ndarray | None:
+    """(N, N), 1 for the same and 0 for sentences that have nothing in common, as the paper scales it."""
+    if folder is None:
+        return None
+    embedded = MiniLM.load(folder)(texts)
+    return (embedded @ embedded.T + 1) / 2
+
+
+if __name__ == "__main__":
+    tyro.cli(measure)
