@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from cospeech import config as configs
 from cospeech.data.store import ClipInfo, StoredClip, write_store
 from cospeech.errors import ConfigError
+from cospeech.models.sentence import SentenceConfig, SentenceEncoder
+from cospeech.models.syntalker import Denoiser
 from cospeech.recipes import diffusion, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, learning_rate
@@ -212,3 +214,46 @@ def test_two_processes_train_one_model(store, tokenizers, tmp_path):
 def test_impossible_trainings_are_refused(store, tmp_path, change):
     with pytest.raises(ConfigError):
         tokenizer.train(tokenizer_config(store, training=replace(TRAINING, **change)), tmp_path)
+
+
+def test_a_denoiser_is_told_the_captions_of_its_clips(store, tokenizers, tmp_path, monkeypatch):
+    """Of mirrored clips the mirrored ones; what has no speech is not heard, what has no caption gets no style."""
+
+    def clip(name, has, captions):
+        info = ClipInfo(name, "train", "told", "none", 160, has, captions)
+        poses = np.full((160, 55, 3), 0.1)
+        return StoredClip(info, poses, np.tile([0.1, 1.3, 0], (160, 1)), np.zeros((160, 52)), np.ones((160, 68)))
+
+    kinds = [("silent", ("upper",), ("left arm up",)), ("talk", ("upper", "speech"), ()), ("neither", ("upper",), ())]
+    write_store(tmp_path / "store.npz", [clip(*kind) for kind in kinds])
+    torch.manual_seed(0)
+    encoder = SentenceEncoder(SentenceConfig(buckets=64, width=8, depth=1, heads=2, style_dim=6)).eval()
+    monkeypatch.setattr(diffusion.distil, "load", lambda run: encoder)
+    told = []
+    condition = Denoiser.condition
+
+    def listen(self, audio, words, seed, style=None, has_audio=None, has_style=None):
+        told.extend(zip(style, has_style.tolist(), has_audio.tolist(), strict=True))
+        return condition(self, audio, words, seed, style, has_audio, has_style)
+
+    monkeypatch.setattr(Denoiser, "condition", listen)
+    model, training = replace(tiny.DENOISER, style_dim=6), replace(TRAINING, steps=20)
+    settings = {"sentences": tmp_path, "style_dropout": 0.2, "audio_dropout": 0.0}
+    diffusion.train(
+        TrainDiffusion(tmp_path / "store.npz", tokenizers, {"told": 1.0}, model, training, **settings), tmp_path / "run"
+    )
+    with torch.inference_mode():
+        styles = encoder(["left arm up", "right arm up", ""]).style
+    counts = {}
+    for style, has_style, has_audio in told:
+        nearest = int((styles - style).norm(dim=1).argmin())
+        torch.testing.assert_close(style, styles[nearest])
+        counts[nearest, has_style, has_audio] = counts.get((nearest, has_style, has_audio), 0) + 1
+    # Silent clips, as they are and mirrored, with a caption or none for the moment; and the one that talks.
+    assert set(counts) == {(0, True, False), (0, False, False), (1, True, False), (1, False, False), (2, False, True)}
+    assert counts[0, True, False] > counts[0, False, False]
+
+
+def test_text_and_style_belong_together(store, tokenizers):
+    with pytest.raises(ConfigError, match="`sentences`"):
+        TrainDiffusion(store, tokenizers, {"made up": 1.0}, replace(tiny.DENOISER, style_dim=6), TRAINING)

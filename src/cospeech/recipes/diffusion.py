@@ -1,8 +1,9 @@
 """Train the denoiser over the latents of trained tokenizers.
 
-A run ends with `denoiser.safetensors` (averaged weights) in its directory. Only clips with speech are used; latents
-of a part that a clip does not have are zero and count in no loss. Latents are computed once: clips are encoded whole,
-from each of their first frames in turn so that windows may begin at any frame.
+A run ends with `denoiser.safetensors` (averaged weights) in its directory. Clips with speech are used, and where the
+denoiser reads text also those with captions; latents of a part that a clip does not have are zero and count in no loss.
+Latents are computed once: clips are encoded whole, from each of their first frames in turn so that windows may begin at
+any frame.
 """
 
 from collections.abc import Iterator
@@ -19,11 +20,13 @@ from cospeech import features
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip
 from cospeech.data.windows import Windows
-from cospeech.errors import CheckpointError
+from cospeech.errors import CheckpointError, ConfigError
 from cospeech.formats.output import replacing
+from cospeech.models.sentence import SentenceEncoder
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.tokenizer import Tokenizer
 from cospeech.nn.diffusion import add_noise, cosine_schedule, x0_loss
+from cospeech.recipes import distil
 from cospeech.recipes.loop import Run, Training
 from cospeech.recipes.tokenizer import TrainTokenizer
 
@@ -38,6 +41,13 @@ class TrainDiffusion:
     beta: float = 1.0  # of the loss, see `x0_loss`
     weights: dict[str, float] = field(default_factory=dict)  # of body parts in the loss; 1 for those not named
     audio_dropout: float = 0.1  # share of the windows whose speech is not heard, for guidance (Ho & Salimans 2022)
+    sentences: Path | None = None  # run directory of `recipes.distil`; None: the denoiser reads no text
+    style_dropout: float = 0.3  # share of the captioned windows whose caption is not read
+    audio_dropout_under_text: float = 0.5  # `audio_dropout` of the captioned windows whose caption is read
+
+    def __post_init__(self) -> None:
+        if (self.sentences is None) != (self.model.style_dim is None):
+            raise ConfigError("A denoiser with `style_dim` needs `sentences`, one without has no use for them.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +77,19 @@ class TrainedTokenizer:
 def train(config: TrainDiffusion, directory: Path) -> None:
     model = config.model
     tokenizers = {part: TrainedTokenizer.load(config.tokenizers[part]) for part in model.parts}
+    captions = Captions.of(config.sentences) if config.sentences else None
     items, sources = [], []
     for clip in Store(config.store).clips("train"):
-        if "speech" in clip.info.has:
-            for version in (clip, clip.mirrored()):
-                for item in encode_clip(version, tokenizers, model):
-                    items.append(item)
-                    sources.append(clip.info.source)
+        speaks, says = "speech" in clip.info.has, captions is not None and bool(clip.info.captions)
+        if config.sources.get(clip.info.source, 0) == 0 or not (speaks or says):
+            continue
+        for version in (clip, clip.mirrored()):
+            number = captions.add(version.info.captions) if captions else 0
+            for item in encode_clip(version, tokenizers, model):
+                steps = len(item["latents"])
+                heard = np.full((steps, 1), speaks)
+                items.append({**item, "heard": heard, "captions": np.full((steps, 1), number)})
+                sources.append(clip.info.source)
     windows = Windows(items, sources, config.sources, model.window_steps)
     schedule = cosine_schedule(model.num_timesteps)
 
@@ -86,9 +102,17 @@ def train(config: TrainDiffusion, directory: Path) -> None:
         speech = speech.unflatten(-1, (model.frames_per_step, -1)).flatten(1, 2)  # (B, T, F)
         noise = torch.randn_like(x0)
         t = torch.randint(model.num_timesteps, (len(x0),), device=run.device)
-        has_audio = torch.rand(len(x0), device=run.device) >= config.audio_dropout
+        numbers, heard = batch["captions"][:, 0, 0], torch.from_numpy(batch["heard"][:, 0, 0]).to(run.device)
+        style = has_style = None
+        deaf = torch.full((len(x0),), config.audio_dropout, device=run.device)
+        if captions:
+            drawn, there = captions.draw(numbers, np.random.default_rng(run.key()))
+            style = drawn.to(run.device)
+            has_style = there.to(run.device) & (torch.rand(len(x0), device=run.device) >= config.style_dropout)
+            deaf[has_style] = config.audio_dropout_under_text
+        has_audio = heard & (torch.rand(len(x0), device=run.device) >= deaf)
         seed = x0[:, : model.seed_steps]
-        predicted = run.model(add_noise(x0, t, noise, schedule) * known, t, speech, seed, has_audio)
+        predicted = run.model(add_noise(x0, t, noise, schedule) * known, t, speech, seed, has_audio, style, has_style)
         run.update(x0_loss(predicted.float(), x0, known * weights, config.beta))
 
     if run.fabric.is_global_zero:
@@ -104,8 +128,45 @@ class _TrainingStep(nn.Module):
         super().__init__()
         self.denoiser = denoiser
 
-    def forward(self, x_t: Tensor, t: Tensor, speech: Tensor, seed: Tensor, has_audio: Tensor) -> Tensor:
-        return self.denoiser(x_t, t, self.denoiser.condition(speech, None, seed, has_audio=has_audio))
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        speech: Tensor,
+        seed: Tensor,
+        has_audio: Tensor,
+        style: Tensor | None,
+        has_style: Tensor | None,
+    ) -> Tensor:
+        return self.denoiser(x_t, t, self.denoiser.condition(speech, None, seed, style, has_audio, has_style))
+
+
+class Captions:
+    """The captions of clips as styles. Axes: N captions, D numbers of a style."""
+
+    def __init__(self, encoder: SentenceEncoder):
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.of_clip: list[tuple[str, ...]] = [()]  # by number; 0: of a clip without captions
+        self._styles: dict[str, Tensor] = {}
+
+    @classmethod
+    def of(cls, run: Path) -> "Captions":
+        return cls(distil.load(run))
+
+    def add(self, captions: tuple[str, ...]) -> int:
+        """The number by which `draw` knows them."""
+        if not captions:
+            return 0
+        self.of_clip.append(captions)
+        return len(self.of_clip) - 1
+
+    def draw(self, numbers: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """One caption for each clip: (B, D) styles, and (B,) bool, False where the clip has none."""
+        chosen = [str(rng.choice(self.of_clip[number])) if number else "" for number in numbers.tolist()]
+        new = [text for text in dict.fromkeys(chosen) if text not in self._styles]
+        if new:
+            self._styles |= dict(zip(new, self.encoder(new).style, strict=True))
+        return torch.stack([self._styles[text] for text in chosen]), torch.from_numpy(numbers > 0)
 
 
 def encode_clip(

@@ -13,11 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cospeech.config import load_json
 from cospeech.data import actions, everyday
 from cospeech.data.store import Store
+from cospeech.errors import CheckpointError
 from cospeech.formats.output import replacing
 from cospeech.models.minilm import MiniLM
 from cospeech.models.sentence import SentenceConfig, SentenceEncoder
@@ -25,6 +28,7 @@ from cospeech.recipes.loop import Run, Training
 
 SAME, OTHER = 0.95, 0.5  # how alike sentences are that ask for the same, at least, and for different things, at most
 EVERYDAY = 4000
+RESULT = "sentences.safetensors"
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,18 @@ def train(config: Distil, directory: Path) -> None:
 
     if run.fabric.is_global_zero:
         run.plain.load_state_dict(run.averaged())
-        with replacing(directory / "sentences.safetensors") as path:
+        with replacing(directory / RESULT) as path:
             save_file(run.plain.cpu().state_dict(), path)
+
+
+def load(run: Path) -> SentenceEncoder:
+    """The encoder that a training left in its run directory."""
+    encoder = SentenceEncoder(load_json(Distil, run / "config.json").model)
+    try:
+        encoder.load_state_dict(load_file(run / RESULT))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{run}: holds no finished sentence encoder ({error}). Train it first.") from error
+    return encoder
 
 
 def divided(corpus: Sequence[Text], held_out: float) -> tuple[list[Text], list[Text]]:
