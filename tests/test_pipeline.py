@@ -7,8 +7,9 @@ import torch
 
 from cospeech import features, prosody, skeleton
 from cospeech.checkpoint import Networks
-from cospeech.errors import ConfigError, PromptError
+from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.guidance import GuidanceConfig
+from cospeech.models.sentence import SentenceConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import SAMPLERS, Pipeline
 from cospeech.speech import Speech
@@ -176,6 +177,27 @@ def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():
     none, plain, twice = (next(guided(g).sample_windows(hearing, 1, seed=0, steps=1)) for g in (0.0, 1.0, 2.0))
     assert (plain - none).abs().max() > 1e-3
     torch.testing.assert_close(twice, none + 2 * (plain - none), atol=1e-5, rtol=1e-4)
+
+
+def test_a_starter_reads_text_by_itself_and_lets_be_what_asks_for_nothing():
+    sentences = SentenceConfig(buckets=64, width=8, depth=1, heads=2, style_dim=6)
+    plain = tiny.checkpoint()
+    config = replace(plain.config, denoiser=replace(plain.config.denoiser, style_dim=6), sentences=sentences)
+    torch.manual_seed(0)
+    networks = Networks(config).eval().requires_grad_(False)
+    networks.tokenizers.load_state_dict(plain.networks.tokenizers.state_dict())
+    pipeline = Pipeline(replace(plain, config=config, networks=networks))
+    talk = speech(5)
+    free = pipeline.generate(talk, finish=False)
+    for asks in (True, False):
+        torch.nn.init.constant_(networks.sentences.asks.bias, 9.0 if asks else -9.0)
+        if asks:
+            told = pipeline.generate(talk, upper="raises the right hand", finish=False)
+            assert np.abs(told.poses - free.poses).max() > 1e-3
+        else:
+            with pytest.warns(CospeechWarning, match="asks for no motion"):
+                same = pipeline.generate(talk, upper="how do I cook rice", finish=False)
+            np.testing.assert_array_equal(same.poses, free.poses)
 
 
 def test_without_guidance_at_all_the_speech_does_not_matter():

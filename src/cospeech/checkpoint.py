@@ -26,6 +26,7 @@ from cospeech import features, humanml3d, quirks
 from cospeech.errors import CheckpointError, ConfigError, FormatError
 from cospeech.formats.output import check_target as check_target_file
 from cospeech.guidance import GuidanceConfig
+from cospeech.models.sentence import SentenceConfig, SentenceEncoder
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.tmr import MotionEncoder, TextEncoder, TmrConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
@@ -82,7 +83,8 @@ class ModelConfig:
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     finish: bool = True  # `cospeech.finish` unless the user says otherwise
     motion: Literal["rotations", "humanml3d"] = "rotations"  # what the vectors of body parts are made of
-    tmr: TmrConfig | None = None  # the space that styles come from
+    tmr: TmrConfig | None = None  # the space that styles come from,
+    sentences: SentenceConfig | None = None  # or the encoder that makes them, which is one of the networks
     quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need, see `cospeech.quirks`
     architecture: Literal["syntalker"] = "syntalker"
 
@@ -97,6 +99,11 @@ class ModelConfig:
                 raise ConfigError(f"The tokenizer of `{part}` has codes of width {tokenizer.quantizer.code_dim}.")
             if tokenizer.frames_per_step != self.denoiser.frames_per_step:
                 raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.frames_per_step} frames a step.")
+        if self.sentences is not None and self.sentences.style_dim != self.denoiser.style_dim:
+            raise ConfigError(
+                f"`sentences` makes styles of {self.sentences.style_dim} numbers, the denoiser reads "
+                f"{self.denoiser.style_dim}."
+            )
         if not 0 < self.fps <= MAX_FPS:
             raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
         if not 1 <= self.steps <= self.denoiser.num_timesteps:
@@ -120,6 +127,8 @@ class Networks(nn.Module):
         self.tokenizers = nn.ModuleDict({part: Tokenizer(config.tokenizers[part]) for part in config.denoiser.parts})
         if config.tmr is not None:
             self.motion_encoder = MotionEncoder(config.tmr)
+        if config.sentences is not None:
+            self.sentences = SentenceEncoder(config.sentences)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from cospeech.finish import finish as finished
 from cospeech.finish import steady
 from cospeech.guidance import Guidance, Styled, mixed
 from cospeech.hearing import FrameHearing, Heard, Hearing, SampleHearing
+from cospeech.models.sentence import SentenceEncoder
 from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDenoiser
 from cospeech.motion import Motion
 from cospeech.nn import sampling
@@ -69,6 +70,7 @@ class Pipeline:
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
         self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
         self.directory = checkpoint.directory
+        self.sentence_encoder: SentenceEncoder | None = getattr(checkpoint.networks, "sentences", None)
         self._sentences: Sentences | None = None
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
@@ -345,7 +347,8 @@ class Pipeline:
             return self._by_speech
         check_prompts(prompts, speech.duration_s)
         config = self.config.denoiser
-        of_text = {prompt.text: self._read(prompt.text) for prompt in prompts}
+        of_text = {text: self._read(text) for text in dict.fromkeys(prompt.text for prompt in prompts)}
+        prompts = [prompt for prompt in prompts if of_text[prompt.text] is not None]
 
         def follow(first: int) -> Guidance:
             frames = first + config.frames_per_step * (np.arange(config.window_steps) + 0.5)
@@ -358,8 +361,15 @@ class Pipeline:
 
         return follow
 
-    def _read(self, text: str) -> Tensor:
-        """(D,) the style of a sentence, on the CPU."""
+    def _read(self, text: str) -> Tensor | None:
+        """(D,) the style of a sentence, on the CPU; None where the model knows that it asks for no motion."""
+        if self.sentence_encoder is not None:
+            read = self.sentence_encoder([text])
+            if read.motion[0] > 0:
+                return read.style[0].cpu()
+            message = f"{text[:40]!r} asks for no motion that this model knows: the body follows the speech instead."
+            warnings.warn(CospeechWarning(message), stacklevel=4)
+            return None
         if self.config.tmr is None or self.directory is None:
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
         if self._sentences is None:
