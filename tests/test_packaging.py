@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import cospeech
+from cospeech.checkpoint import CARD, CONFIG, STATISTICS, SUMS, WEIGHTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,8 +58,11 @@ def in_wheel(dist) -> dict[str, zipfile.ZipInfo]:
 
 def test_the_wheel_holds_everything_the_main_job_needs(in_wheel):
     for name in (
-        *("starter/config.json", "starter/model.safetensors", "starter/statistics.safetensors"),
-        *("starter/CARD.md", "starter/SHA256SUMS"),
+        *(
+            f"{starter}/{name}"
+            for starter in ("starter", "starter_open")
+            for name in (CONFIG, WEIGHTS, STATISTICS, CARD, SUMS)
+        ),
         *("assets/mannequin.npz", "assets/viewer/page.html", "assets/viewer/viewer.js"),
         "data/sentences.json",
     ):
@@ -120,4 +124,4 @@ def test_the_wheel_works_in_an_empty_environment(installed, speech_wav, tmp_path
         output = run("generate", str(speech_wav), f"talk{suffix}", python=program, cwd=tmp_path)
         assert f"wrote talk{suffix}\n" in output
         assert (tmp_path / f"talk{suffix}").stat().st_size > 10_000
-    assert "starter" in run("models", python=program, cwd=tmp_path)
+    assert "starter-open" in run("models", python=program, cwd=tmp_path)

@@ -65,6 +65,13 @@ RELEASED: dict[str, Released] = {
             size_mb=12,
             where="starter",
         ),
+        Released(
+            name="starter-open",
+            summary="the same, learned only from what may be used for anything",
+            licence="CC0 1.0",
+            size_mb=12,
+            where="starter_open",
+        ),
     )
 }
 
