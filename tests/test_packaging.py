@@ -78,7 +78,7 @@ def test_the_wheel_holds_nothing_else_and_is_small(dist, in_wheel):
     assert tops == {"cospeech", f"cospeech-{cospeech.__version__}.dist-info"}
     assert not [name for name in in_wheel if "__pycache__" in name or name.endswith((".pt", ".pyc", ".npz.tmp"))]
     (wheel,) = dist.glob("*.whl")
-    assert wheel.stat().st_size < 20e6
+    assert wheel.stat().st_size < 26e6  # two starters of at most 12 MB each, and a body
 
 
 def test_the_sdist_holds_sources_tests_and_scripts(dist):
