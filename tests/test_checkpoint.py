@@ -51,6 +51,10 @@ def test_a_checkpoint_takes_the_place_of_another_and_of_nothing_else(directory, 
     assert [path.name for path in (tmp_path / "bert").iterdir()] == ["config.json"]
 
 
+def test_who_may_read_the_config_may_read_the_weights(directory):
+    assert len({path.stat().st_mode for path in directory.iterdir()}) == 1
+
+
 def test_nothing_that_only_training_needs_is_stored(directory):
     from safetensors.torch import load_file
 

@@ -212,6 +212,9 @@ def _write(checkpoint: Checkpoint, directory: Path, dtype: torch.dtype) -> list[
         written.append(WORD_PIECES)
     sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
+    for name in (WEIGHTS, STATISTICS, TEXT_ENCODER):  # safetensors are written for their owner alone
+        if (directory / name).is_file():
+            (directory / name).chmod((directory / CONFIG).stat().st_mode)
     return [*written, SUMS]
 
 

@@ -63,9 +63,11 @@ def generate(
         hands: What the hands should do, in words.
         lower: What the legs should do, in words.
         whole: What all these should do that have no words of their own.
-        strength: How much the words are followed: 1 as the model was tuned, 0 not at all, 2 twice as far.
+        strength: How much the words of --upper to --whole are followed: 1 as the model was tuned, 0 not at all, 2 twice
+            as far.
         timeline: Words with times: a JSON file, or JSON itself, such as
-            '[{"part": "upper", "text": "waves with the right hand", "start": 1.5, "end": 4}]', in seconds.
+            '[{"part": "upper", "text": "waves with the right hand", "start": 1.5, "end": 4, "strength": 1}]', in
+            seconds.
         words: TextGrid file with the words and their times, for models that read words. With several recordings the
             folder of their TextGrids, which have the same names.
         seed: Same seed, same device, same motion; another seed, another motion.
@@ -95,6 +97,8 @@ def generate(
 
     _check_device(device)
     prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+    if strength != 1 and not prompts:
+        raise ConfigError("--strength is that of --upper, --hands, --lower and --whole; a timeline says its own.")
     prompts += read_timeline(timeline) if timeline else []
     jobs = batch.jobs(audio, out, format)
     words_of = batch.words_of(jobs, words)
@@ -139,8 +143,15 @@ def generate(
             continue
         print(f"wrote {job.out}")
         print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
+        if speech.duration_s - num_frames / fps > 0.5 / fps and pipeline.quirks:
+            left = speech.duration_s - num_frames / fps
+            print(
+                f"note: as published, the last {left:.2f} s of the speech get no motion; --quirks none goes to its end"
+            )
     if failed < len(jobs):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
+        if of_face:
+            print(f"face {of_face.config.name}, licence {of_face.config.licence}")
     if failed:
         raise CospeechError(f"{failed} of {len(jobs)} recordings failed; what could be written is.")
 
@@ -212,6 +223,8 @@ def convert(
         files.save(read, out, audio=speech, progress=progress, **looks)
     print(f"wrote {out}")
     print(f"length {read.duration_s:.2f} s, {len(read)} frames at {read.fps:g} fps")
+    if speech and abs(speech.duration_s - read.duration_s) > 1:
+        print(f"note: the motion lasts {read.duration_s:.2f} s, its sound {speech.duration_s:.2f} s", file=sys.stderr)
 
 
 def view(

@@ -119,7 +119,10 @@ def joint_positions(vectors: np.ndarray) -> np.ndarray:
         MotionError: not vectors of this kind.
     """
     if vectors.ndim != 2 or vectors.shape[1] not in (263, CHANNELS):
-        raise MotionError(f"motion vectors have shape {vectors.shape}; expected (frames, 263 or 623)")
+        raise MotionError(
+            f"an array of shape {vectors.shape} is neither positions (frames, 22 or 52, 3) nor HumanML3D vectors "
+            "(frames, 263 or 623)."
+        )
     count = (vectors.shape[1] + 1) // 12
     turn = np.zeros(len(vectors))
     turn[1:] = 2 * np.cumsum(vectors[:-1, 0], dtype=np.float64)

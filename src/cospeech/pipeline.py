@@ -254,12 +254,12 @@ class Pipeline:
         """A motion without a face, with the face that this model gives the speech; its frame rate does not matter.
 
         Raises:
-            ConfigError: this model has no face, or the motion and the speech differ by more than a second.
+            ConfigError: this model has no face, or the motion goes on for more than a second after the speech.
         """
-        if abs(motion.duration_s - speech.duration_s) > 1:
+        if motion.duration_s - speech.duration_s > 1:
             raise ConfigError(
                 f"The motion lasts {motion.duration_s:.2f} s and the speech {speech.duration_s:.2f} s: they do not "
-                "belong together. Cut one of them."
+                "belong together."
             )
         if not self.has_face:
             raise ConfigError(f"The model `{self.config.name}` has no face to give.")

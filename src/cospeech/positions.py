@@ -38,9 +38,12 @@ def to_poses(joints: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     joints = np.asarray(joints, np.float64)
     if joints.ndim != 3 or joints.shape[1] not in (len(BODY), len(JOINTS)) or joints.shape[2] != 3:
-        raise MotionError(f"positions have shape {joints.shape}; expected (frames, 22 or 52, 3)")
+        raise MotionError(
+            f"an array of shape {joints.shape} is neither positions (frames, 22 or 52, 3) nor HumanML3D vectors "
+            "(frames, 263 or 623)."
+        )
     if not np.isfinite(joints).all():
-        raise MotionError("positions contain NaN or infinity")
+        raise MotionError("positions contain NaN or infinity.")
     if len(joints) == 0:
         return np.zeros((0, skeleton.NUM_JOINTS, 3), np.float32), np.zeros((0, 3), np.float32)
     known = JOINTS[: joints.shape[1]]
@@ -49,7 +52,7 @@ def to_poses(joints: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarr
     rest = np.asarray(rest, np.float64)
     legs = _leg_length(at)
     if legs < _SHORTEST:
-        raise MotionError("the legs have no length: these are not positions of joints in metres")
+        raise MotionError("the legs have no length: these are not positions of joints in metres.")
     scale = _leg_length(rest[None]) / legs
     turned = _rotations(at, rest, with_hands=len(known) == len(JOINTS))
     local = turned.copy()

@@ -457,6 +457,10 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(half, tmp_path):
     refused("these are missing: the RVQ-VAE of upper")
     upper.write_bytes(whole[upper][:100_000])
     refused("net_300000.pth: damaged")
+    flipped = bytearray(whole[upper])
+    flipped[len(flipped) // 2] ^= 1
+    upper.write_bytes(flipped)
+    refused(r"net_300000\.pth: damaged: the checksum of .* Download it again")
     torch.save({"net": {"weight": torch.zeros(3)}}, upper)
     refused("no network of SynTalker")
     no_codebook = {k: v for k, v in released.state("rvqvae_upper").items() if k != "quantizer.layers.0.codebook"}

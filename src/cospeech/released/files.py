@@ -2,6 +2,7 @@
 
 import os
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -48,6 +49,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: what is wrong, in one line.
     """
     try:
+        if zipfile.is_zipfile(path):  # as torch has written them since 2020; it does not look at their checksums itself
+            with zipfile.ZipFile(path) as archive:
+                if broken := archive.testzip():
+                    raise CheckpointError(f"damaged: the checksum of {broken} in it is wrong. Download it again")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about formats of older versions of torch
             state = torch.load(path, map_location="cpu", weights_only=True)
