@@ -51,6 +51,10 @@ def test_a_walk_turned_round_by_hand():
 
 def test_no_frames_and_one_frame():
     assert humanml3d.joint_positions(np.zeros((0, 623), np.float32)).shape == (0, 52, 3)
+    for num_frames in (0, 1):
+        for count, channels in ((22, 263), (52, 623)):
+            joints = humanml3d.placed(np.ones((num_frames, count, 3)) * np.arange(count)[:, None])
+            assert humanml3d.features(joints).shape == (0, channels)
     assert humanml3d.joint_positions(np.ones((1, 623), np.float32))[0, 0].tolist() == [0, 1, 0]
 
 

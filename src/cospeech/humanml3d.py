@@ -20,7 +20,6 @@ from cospeech.smoothing import smooth
 NUM_JOINTS = 52
 CHANNELS = 623
 _POSITIONS, _ROTATIONS, _VELOCITIES = 4, 157, 463  # first columns
-_BODY = 22
 _CHAINS = (  # from the root or from a joint of another chain outwards, [1]
     *((0, 2, 5, 8, 11), (0, 1, 4, 7, 10), (0, 3, 6, 9, 12, 15), (9, 14, 17, 19, 21), (9, 13, 16, 18, 20)),
     *((20, j, j + 1, j + 2) for j in range(22, 37, 3)),
@@ -66,6 +65,8 @@ def join(vectors: Mapping[str, np.ndarray]) -> np.ndarray:
 def placed(joints: np.ndarray) -> np.ndarray:
     """(T, J, 3) moved and turned as the vector wants it: lowest joint at 0, first at x = z = 0, looking along +z."""
     joints = np.array(joints, np.float64)
+    if len(joints) == 0:
+        return joints
     joints[..., 1] -= joints[..., 1].min()
     joints[..., [0, 2]] -= joints[0, 0, [0, 2]]
     across = (joints[:1, 2] - joints[:1, 1]) + (joints[:1, 17] - joints[:1, 16])
@@ -82,6 +83,8 @@ def features(joints: np.ndarray) -> np.ndarray:
     """
     joints = np.asarray(joints, np.float64)
     count = joints.shape[1]
+    if len(joints) < 2:
+        return np.zeros((0, 12 * count - 1), np.float32)
     across = (joints[:, 1] - joints[:, 2]) + (joints[:, 17] - joints[:, 16])
     ahead = rotation.cross(np.array([[0.0, 1.0, 0.0]]), _unit(across))
     ahead = smooth(ahead, _HEADING_DEVIATION, "values")

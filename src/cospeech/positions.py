@@ -1,8 +1,8 @@
 """Positions of all SMPL-X joints -> their rotations, as files of system T and of text-to-motion models need it.
 
 Unlike `retarget`, which asks what a person of other proportions would do, every bone points exactly where it points in
-the input. Positions leave open how bones twist and how joints without children are turned; what is said about that
-below was chosen by what real hands, arms and legs do. Closed form, all frames at once.
+the input. Positions leave open how bones twist and how joints without children are turned: bones twist no more than
+hands and feet make them, and what has no children goes with its parent. Closed form, all frames at once.
 
 Frames: T. World: y up, metres.
 """
@@ -21,7 +21,7 @@ JOINTS: tuple[int, ...] = (*BODY, *skeleton.HANDS)  # 52: all without jaw and ey
 _FAMILIES = {j: [child for child in JOINTS if PARENTS[child] == j] for j in JOINTS}
 _END_BEND = 2 / 3  # of the bend of the joint before it: the last joint of a finger; Rijpkema and Girard 1991, section 3
 _SHORTEST = 0.01  # metres from hip to ankle
-_SHARE = 0.5  # of a hand's or a foot's turn about the limb: for the elbow or the hip, which real minutes bear out
+_SHARE = 0.5  # of a hand's or a foot's turn about the limb: for the elbow or the hip, as in `retarget`
 
 
 def to_poses(joints: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Train a space of motions and sentences, TMR [1], with the settings that SynTalker's was trained with [2].
 
 A run ends with `motion_encoder.safetensors`, `text_encoder.safetensors` (averaged weights), `statistics.safetensors`
-and `word_pieces.txt` in its directory, which is what the training of a denoiser that reads text takes.
+and `word_pieces.txt` in its directory; `recipes.retrieval` measures it.
 
 [1] Petrovich et al. 2023, arXiv:2305.00976   [2] Chen et al. 2024, SynTalker, arXiv:2410.00464, section 3.2
 """
