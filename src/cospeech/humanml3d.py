@@ -86,7 +86,7 @@ def features(joints: np.ndarray) -> np.ndarray:
     if len(joints) < 2:
         return np.zeros((0, 12 * count - 1), np.float32)
     across = (joints[:, 1] - joints[:, 2]) + (joints[:, 17] - joints[:, 16])
-    ahead = rotation.cross(np.array([[0.0, 1.0, 0.0]]), _unit(across))
+    ahead = rotation.cross(np.array([[0.0, 1.0, 0.0]]), rotation.unit(across))
     ahead = smooth(ahead, _HEADING_DEVIATION, "values")
     to_root = rotation.rotation_between(ahead, np.broadcast_to([0.0, 0.0, 1.0], ahead.shape))
     to_root[0] = np.eye(3)
@@ -144,7 +144,3 @@ def joint_positions(vectors: np.ndarray) -> np.ndarray:
     x, z = to_world(seen[..., 0], seen[..., 2])
     joints[:, 1:] = np.stack([x + root_x[:, None], seen[..., 1], z + root_z[:, None]], axis=-1)
     return joints
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

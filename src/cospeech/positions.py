@@ -13,7 +13,7 @@ import numpy as np
 
 from cospeech import ik, skeleton
 from cospeech.errors import MotionError
-from cospeech.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from cospeech.rotation import axis_angle_to_matrix, matrix_to_axis_angle, unit
 from cospeech.skeleton import INDEX, PARENTS
 
 BODY: tuple[int, ...] = tuple(range(22))
@@ -93,7 +93,7 @@ def _rotations(at: np.ndarray, rest: np.ndarray, with_hands: bool) -> np.ndarray
             turned[:, j] = follow(j, turned[:, parent])
         if with_hands:
             turned[:, wrist] = fit(wrist)
-            along = _unit(rest[wrist] - rest[elbow])
+            along = unit(rest[wrist] - rest[elbow])
             turn = ik.twist(np.swapaxes(turned[:, elbow], -1, -2) @ turned[:, wrist], along)
             turned[:, elbow] @= axis_angle_to_matrix(_SHARE * turn * along)
             for first in _FAMILIES[wrist]:
@@ -108,8 +108,8 @@ def _rotations(at: np.ndarray, rest: np.ndarray, with_hands: bool) -> np.ndarray
         turned[:, hip] = follow(hip, turned[:, pelvis])
         straight = follow(knee, turned[:, hip])
         with_foot = ik.turn_frame(*_pair(bone(knee, ankle), bone(ankle, foot)))
-        turn = ik.twist(np.swapaxes(straight, -1, -2) @ with_foot, _unit(rest[ankle] - rest[knee]))
-        turned[:, hip] @= axis_angle_to_matrix(_SHARE * turn * _unit(rest[knee] - rest[hip]))
+        turn = ik.twist(np.swapaxes(straight, -1, -2) @ with_foot, unit(rest[ankle] - rest[knee]))
+        turned[:, hip] @= axis_angle_to_matrix(_SHARE * turn * unit(rest[knee] - rest[hip]))
         turned[:, knee] = follow(knee, turned[:, hip])
         turned[:, ankle] = follow(ankle, turned[:, knee])
         turned[:, foot] = turned[:, ankle]
@@ -125,7 +125,3 @@ def _leg_length(at: np.ndarray) -> float:
     legs = [[INDEX[f"{side}_{name}"] for name in ("hip", "knee", "ankle")] for side in ("left", "right")]
     bones = [at[:, b] - at[:, a] for a, b in (pair for leg in legs for pair in pairwise(leg))]
     return float(sum(np.median(np.linalg.norm(bone, axis=-1)) for bone in bones)) / 2
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)

@@ -13,7 +13,7 @@ import numpy as np
 
 from cospeech import ik, rotation, skeleton
 from cospeech.errors import MotionError
-from cospeech.rotation import axis_angle_to_matrix, cross, rotation_between
+from cospeech.rotation import axis_angle_to_matrix, cross, rotation_between, unit
 from cospeech.skeleton import INDEX
 
 REQUIRED = (
@@ -149,7 +149,7 @@ def _arm(side: str, source: Rotations, target: Rotations, known: Rotations, trun
         return {names[0]: upper, names[1]: fore, names[2]: fore}
     # The skin has no twist joint: half of the hand's turn about the forearm goes to the elbow, half to the wrist. The
     # sine halves small angles and, unlike halving, does not jump where bad data turns a hand past 180 degrees.
-    axis = _unit(target[names[2]] - target[names[1]])
+    axis = unit(target[names[2]] - target[names[1]])
     twist = np.sin(ik.twist(np.swapaxes(fore, -1, -2) @ hand, axis)) / 2
     return {names[0]: upper, names[1]: fore @ axis_angle_to_matrix(twist * axis), names[2]: hand}
 
@@ -176,11 +176,11 @@ def _limb(names, source: Rotations, target: Rotations, known, parent: np.ndarray
         parent: (T, 3, 3) rotation of the joint the limb hangs on.
         towards: Where the second bone goes when the limb at rest is bent.
     """
-    bone_rest, next_rest = (_unit(target[b] - target[a]) for a, b in pairwise(names))
-    bone, following = (_unit(source[b] - source[a]) for a, b in pairwise(names))
+    bone_rest, next_rest = (unit(target[b] - target[a]) for a, b in pairwise(names))
+    bone, following = (unit(source[b] - source[a]) for a, b in pairwise(names))
     first = ik.swing(parent if known is None else known, bone_rest, bone)
     if known is None:
-        hinge_rest = _unit(cross(bone_rest, towards))
+        hinge_rest = unit(cross(bone_rest, towards))
         prior = first @ hinge_rest
         hinge, bend = _hinge(bone, following, prior)
         first = ik.turn_frame(
@@ -210,8 +210,8 @@ def _foot(sole: np.ndarray, sole_rest: np.ndarray, shin: np.ndarray) -> np.ndarr
     side = np.array([1.0, 0.0, 0.0])
     foot = ik.turn_frame(sole_rest, side, sole, shin @ side)
     lowest = sole[:, 1] <= np.percentile(sole[:, 1], 50)  # on the floor, not on the heel
-    slope = np.median(np.arcsin(_unit(sole[lowest])[:, 1]))
-    return foot @ axis_angle_to_matrix((slope - np.arcsin(_unit(sole_rest)[1])) * side)
+    slope = np.median(np.arcsin(unit(sole[lowest])[:, 1]))
+    return foot @ axis_angle_to_matrix((slope - np.arcsin(unit(sole_rest)[1])) * side)
 
 
 def _pelvis_path(source: Rotations, target: Rotations, pelvis: np.ndarray) -> np.ndarray:
@@ -269,7 +269,3 @@ def _middle(joints: Rotations, name: str) -> np.ndarray:
 
 def _across(joints: Rotations, name: str) -> np.ndarray:
     return joints[f"left_{name}"] - joints[f"right_{name}"]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

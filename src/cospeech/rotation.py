@@ -115,9 +115,9 @@ def rotation_6d_to_matrix(d6: Array) -> Array:
     Source: Zhou et al. 2019, arXiv:1812.07035, section B. Rows, as in PyTorch3D, not columns.
     """
     xp = array_namespace(d6)
-    first = _unit(d6[..., :3])
+    first = unit(d6[..., :3])
     second = d6[..., 3:]
-    second = _unit(second - xp.sum(first * second, axis=-1, keepdims=True) * first)
+    second = unit(second - xp.sum(first * second, axis=-1, keepdims=True) * first)
     return xp.stack([first, second, cross(first, second)], axis=-2)
 
 
@@ -149,7 +149,7 @@ def slerp(a: Array, b: Array, t: Array) -> Array:
     sine = xp.where(near, xp.ones_like(angle), xp.sin(angle))
     weight_a = xp.where(near, 1 - t, xp.sin((1 - t) * angle) / sine)
     weight_b = xp.where(near, t + 0 * angle, xp.sin(t * angle) / sine)
-    return _unit(weight_a * a + weight_b * b)
+    return unit(weight_a * a + weight_b * b)
 
 
 def rotation_between(a: Array, b: Array) -> Array:
@@ -162,7 +162,7 @@ def rotation_between(a: Array, b: Array) -> Array:
         (..., 3, 3) rotation matrices R with R @ a parallel to b.
     """
     xp = array_namespace(a, b)
-    a, b = _unit(a), _unit(b)
+    a, b = unit(a), unit(b)
     normal = cross(a, b)
     real = 1 + xp.sum(a * b, axis=-1, keepdims=True)
     smallest = xp.argmin(xp.abs(a), axis=-1)[..., None]  # the axis least parallel to `a` is safe to cross with
@@ -182,7 +182,8 @@ def cross(a: Array, b: Array) -> Array:
     return xp.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
-def _unit(vector: Array) -> Array:
+def unit(vector: Array) -> Array:
+    """(..., 3) of length one, whatever it was; zero stays zero."""
     xp = array_namespace(vector)
     norm = xp.sqrt(xp.sum(vector * vector, axis=-1, keepdims=True))
     return vector / xp.clip(norm, 1e-12, None)
