@@ -3,6 +3,7 @@ import pytest
 
 from cospeech import collision, limits, skeleton
 from cospeech.body import joint_positions, joint_transforms, mannequin
+from cospeech.data import gait, standing
 from cospeech.finish import finish, steady
 from cospeech.finish.ranges import FINGER_RAD_S
 from cospeech.metrics import physics
@@ -112,6 +113,17 @@ def test_the_lower_foot_is_on_the_floor():
     floating = moving(60, [0, 0.2, 0], swing=0.3)
     standing = balls(moving(1, np.zeros(3)))[0, 0, 1]
     assert balls(finish(floating))[..., 1].min(axis=1) == pytest.approx(standing, abs=0.025)
+
+
+def test_who_runs_flies_between_the_steps():
+    stands = standing.stand(150, 30, np.random.default_rng(0), still=True)
+    runs = gait.go("run", stands, 10, 150, True, np.random.default_rng(1))
+    finished = finish(runs)
+    speed, before = (np.diff(m.translation[60:, 2]).mean() * 30 for m in (finished, runs))
+    assert 0.7 * before < speed < 1.05 * before
+    feet = joint_positions(mannequin(), finished.poses, finished.translation)[60:, skeleton.FEET, 1]
+    lowest = (feet - feet.min(axis=0)).min(axis=1)
+    assert 0.1 < (lowest > 0.03).mean() < 0.5
 
 
 def test_a_foot_that_creeps_away_makes_a_step():

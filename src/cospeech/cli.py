@@ -348,6 +348,7 @@ def train(
     out: Annotated[Path, arg(metavar="RUN")],
     /,
     accelerator: str = "auto",
+    teacher: Path | None = None,
 ) -> None:
     """Train a network. An interrupted run goes on where it was.
 
@@ -361,6 +362,8 @@ def train(
             `cospeech.recipes`); for a starter, the folder with the data sets named in its CARD.
         out: Run directory: gets config, versions, log and weights.
         accelerator: For a starter: cpu, cuda, or auto.
+        teacher: For a starter: folder of the sentence encoder all-MiniLM-L6-v2, from which its small one learns to
+            read. Default: all-MiniLM-L6-v2 among the data sets.
     """
     from cospeech.config import load_toml
 
@@ -368,8 +371,9 @@ def train(
         from cospeech.recipes import diffusion, starter, tokenizer
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lightning-fabric", "train") from error
-    if accelerator != "auto" and not network.startswith("starter"):
-        raise ConfigError(f"--accelerator is for the starters; of a {network} {config} tells it.")
+    if not network.startswith("starter") and (accelerator != "auto" or teacher is not None):
+        given = "--teacher" if accelerator == "auto" else "--accelerator"
+        raise ConfigError(f"{given} is for the starters; of a {network} {config} tells it.")
     if network == "tokenizer":
         tokenizer.train(load_toml(tokenizer.TrainTokenizer, config), out)
     elif network == "tmr":
@@ -379,7 +383,8 @@ def train(
     elif network == "diffusion":
         diffusion.train(load_toml(diffusion.TrainDiffusion, config), out)
     else:
-        print(f"wrote {starter.make(starter.MakeStarter(config, out, network, accelerator=accelerator))}")
+        made = starter.make(starter.MakeStarter(config, out, network, accelerator=accelerator, teacher=teacher))
+        print(f"wrote {made}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

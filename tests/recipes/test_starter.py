@@ -16,7 +16,8 @@ def nothing_is_trained(monkeypatch):
     def trained(*_):
         raise AssertionError("training has begun")
 
-    monkeypatch.setattr(starter, "_train_tokenizer", trained)
+    monkeypatch.setattr(starter, "_train", trained)
+    monkeypatch.setattr(starter.MiniLM, "load", lambda folder: None)
     monkeypatch.setattr(starter, "ProcessPoolExecutor", trained)
 
 
@@ -35,11 +36,11 @@ def test_a_store_of_something_else_is_not_learned_from(corpus, tmp_path):
         starter.make(MakeStarter(tmp_path, tmp_path, "starter-open", accelerator="cpu"))
 
 
-def test_a_denoiser_is_not_kept_when_its_tokenizers_are_trained_again(tmp_path):
+def test_a_denoiser_is_not_kept_when_other_networks_are_trained_again(tmp_path):
     store(tmp_path, f"starter, version {CORPUS_VERSION}")
     (tmp_path / "diffusion").mkdir()
     for _ in range(2):
-        with pytest.raises(ConfigError, match="was trained over other tokenizers"):
+        with pytest.raises(ConfigError, match="was trained over other networks"):
             starter.make(MakeStarter(tmp_path, tmp_path, accelerator="cpu"))
 
 

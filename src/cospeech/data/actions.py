@@ -8,13 +8,13 @@ before. The actions themselves are a table (`moves`), their words another (`phra
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from cospeech import prosody, rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
-from cospeech.data import arms, standing
+from cospeech.data import arms, gait, standing
 from cospeech.data.arms import Track
 from cospeech.data.moves import ACTIONS, Action
 from cospeech.data.noise import smooth_noise
@@ -26,10 +26,25 @@ from cospeech.motion import Motion
 
 FPS = 30
 _MARGIN_S = 0.3  # before and after an action
+_SOON_S = 0.8  # and it begins before that
+_HOLD_S = (0.4, 1.6)
 _OVERLAP_S = 0.1  # a movement begins before the one before it has ended
 _BACK_S = 0.85
 _CAPTIONS = 12  # of a clip
 _CLIP_S = (5.5, 7.5)
+_ENDING_S, _ENDINGS = (8.0, 9.0), 0.25  # clips of people who come back from an action; their share
+_OFTEN = (
+    "raise_left_hand",
+    "raise_right_hand",
+    "wave_",
+    "point_forward",
+    "clap",
+    "walk",
+    "run",
+    "turn_",
+    "bow",
+    "crouch",
+)
 LICENCE = "made by this project"
 _LIFT_M, _TOES_DOWN = 0.065, 0.27  # of a foot on its way to another place; radians
 # Parts that move on top of what they do anyway; zero is no change. Hands are put elsewhere instead.
@@ -61,25 +76,26 @@ class Caption(NamedTuple):
     text: str
     action: str
     part: str  # upper, hands or lower
+    phrase: str  # of which it is made
 
 
 def captions() -> list[Caption]:
     """Every caption of every action, once for each part of the body that carries it."""
     return [
-        Caption(text, name, part)
+        Caption(text, name, part, phrase)
         for name, action in ACTIONS.items()
-        for text in _captions(action)
+        for text, phrase in _captions(action).items()
         for part in action.parts
     ]
 
 
-def _captions(action: Action) -> list[str]:
-    texts = [
-        around.format(_inflect(phrase, form).format(the=the, side=action.side))
-        for around, form, the in _SENTENCES
-        for phrase in action.phrases
-    ]
-    return list(dict.fromkeys(texts))
+def _captions(action: Action) -> dict[str, str]:
+    """Sentence -> its phrase."""
+    found: dict[str, str] = {}
+    for around, form, the in _SENTENCES:
+        for phrase in action.phrases:
+            found.setdefault(around.format(_inflect(phrase, form).format(the=the, side=action.side)), phrase)
+    return found
 
 
 def _inflect(phrase: str, form: str) -> str:
@@ -107,16 +123,20 @@ class Performed:
     captions: tuple[str, ...]
     parts: tuple[str, ...]
     start: int  # first frame of the action
+    there: int  # frame at which it is in full swing
     end: int  # one past its last
 
 
-def perform(name: str, num_frames: int, fps: float, rng: np.random.Generator, over: Motion | None = None) -> Performed:
-    """Somebody does an action, as people differ: faster, smaller, longer, once more; most go back afterwards.
+def perform(
+    name: str, num_frames: int, fps: float, rng: np.random.Generator, over: Motion | None = None, lasts: bool = False
+) -> Performed:
+    """Somebody does an action, as people differ: faster, smaller, longer, once more; and goes back afterwards.
 
     Args:
         name: A key of `ACTIONS`.
         over: A motion of as many frames, facing +z, whose parts go on where the action does not need them.
             Without it somebody stands quietly.
+        lasts: They begin soon and go on until the last frame: stay, repeat, or do it again and again.
     """
     action = ACTIONS[name]
     if over is not None and len(over) != num_frames:
@@ -127,20 +147,27 @@ def perform(name: str, num_frames: int, fps: float, rng: np.random.Generator, ov
         mirrored = action.side == "left"
     if mirrored:
         base = base.mirror()
-    score = _play(action, num_frames, fps, rng)
-    poses = base.poses.astype(np.float64)
-    for side, taken in score.taken.items():
-        _move_arm(poses, side, score.values(side), taken.values(num_frames), fps, rng)
-    _lift_shoulders(poses, score.values("shoulders"))
-    for joint in ("spine1", "spine2", "spine3"):
-        standing.turn(poses, joint, score.values("trunk") / 3)
-    standing.turn(poses, "neck", 0.45 * score.values("head"))
-    standing.turn(poses, "head", 0.55 * score.values("head"))
-    translation = _move_legs(poses, base.translation, score, fps)
-    motion = finish(replace(base, poses=poses, translation=translation))
-    texts = _captions(action)
+    if action.gait:
+        motion, start, there, end = _go_forward(action.gait, base, over is None, lasts, rng)
+    else:
+        score = _play(action, num_frames, fps, rng, lasts)
+        motion, start, there, end = _follow(score, base, rng), score.start, score.there, score.end
+    texts = list(_captions(action))
     chosen = (texts[0], *rng.permutation(texts[1:])[: _CAPTIONS - 1].tolist())
-    return Performed(motion.mirror() if mirrored else motion, chosen, action.parts, score.start, score.end)
+    motion = finish(motion)
+    return Performed(motion.mirror() if mirrored else motion, chosen, action.parts, start, there, end)
+
+
+def _go_forward(
+    name: Literal["walk", "run"], base: Motion, swings: bool, lasts: bool, rng: np.random.Generator
+) -> tuple[Motion, int, int, int]:
+    """The motion, and the frames at which it begins, is in full swing, and is over."""
+    fps, num_frames = base.fps, len(base)
+    begin = round(rng.uniform(_MARGIN_S, _SOON_S) * fps)
+    there = begin + round(gait.START_S * fps)
+    end = num_frames if lasts else there + round(rng.uniform(*_HOLD_S) * fps)
+    stands = min(end + round(gait.STOP_S * fps), num_frames)
+    return gait.go(name, base, begin, end, swings, rng), begin, there, stands
 
 
 @dataclass
@@ -148,62 +175,96 @@ class _Score:
     """Where every part of the body goes when."""
 
     num_frames: int
-    start: int
-    end: int
     tracks: dict[str, Track]
     taken: dict[str, Track]  # of each hand that takes part: 1 while the action has it
+    start: int = 0
+    there: int = 0
+    end: int = 0
 
     def values(self, part: str) -> np.ndarray:
         return self.tracks[part].values(self.num_frames)
 
 
-def _play(action: Action, num_frames: int, fps: float, rng: np.random.Generator) -> _Score:
+def _play(action: Action, num_frames: int, fps: float, rng: np.random.Generator, lasts: bool) -> _Score:
     """Lay the keys of an action out in time."""
-    tracks = {part: Track(np.zeros(size)) for part, size in _SIZES.items()}
+    score = _Score(num_frames, {part: Track(np.zeros(size)) for part, size in _SIZES.items()}, {}, 0, 0, num_frames)
     if not action.keys:
-        return _Score(num_frames, 0, num_frames, tracks, {})
+        return score
     tempo, scale = rng.uniform(0.85, 1.3), rng.uniform(0.9, 1.1)
     style = np.zeros(14)  # of the hands
     style[:3], style[13] = rng.normal(scale=action.freedom, size=3), rng.normal(scale=0.1)
-    keys = [*action.keys, *action.cycle * int(rng.integers(action.times[0], action.times[1] + 1))]
-    lengths = [key.seconds * tempo * rng.uniform(0.92, 1.08) * fps for key in keys]
-    there = sum(lengths)
-    home = max(_BACK_S * tempo * fps, lengths[0])  # of a hand
-    back = there if action.walks else home
-    room = num_frames - 2 * _MARGIN_S * fps - there
-    if room < 0:
-        needed_s = there / fps + 2 * _MARGIN_S
-        raise DataError(f"The action takes {needed_s:.1f} s, not {num_frames / fps:.1f} s. Ask for more frames.")
-    stays = room < back + 0.5 * fps or rng.random() < 0.2
-    hold = min((rng.uniform(0.1, 0.4) if action.cycle else rng.uniform(0.5, 3.0)) * fps, room - back)
-    slack = 0.3 * room if stays else room - hold - back
-    start = at = _MARGIN_S * fps + slack * rng.random()
+    last = num_frames - _MARGIN_S * fps
+    at = 0.0
+    while True:
+        times = int(rng.integers(action.times[0], action.times[1] + 1))
+        if lasts and action.cycle:
+            times = max(round(num_frames / fps / sum(key.seconds for key in action.cycle)), times)
+        keys = [*action.keys, *action.cycle * times]
+        lengths = [key.seconds * tempo * rng.uniform(0.92, 1.08) * fps for key in keys]
+        there = sum(lengths)
+        home = max(_BACK_S * tempo * fps, lengths[0])  # of a hand
+        back = there if action.walks else home
+        room = last - max(at, _MARGIN_S * fps) - there
+        if at and room < back:
+            return score
+        if not lasts and room < 0:
+            needed_s = there / fps + 2 * _MARGIN_S
+            raise DataError(f"The action takes {needed_s:.1f} s, not {num_frames / fps:.1f} s. Ask for more frames.")
+        stays = (lasts and not action.brief) or room < back + 0.5 * fps
+        hold = min((rng.uniform(0.1, 0.4) if action.cycle else rng.uniform(*_HOLD_S)) * fps, room - back)
+        if not at:
+            slack = room if stays and not lasts else room - hold - back
+            at = _MARGIN_S * fps + np.clip(slack, 0, (_SOON_S - _MARGIN_S) * fps) * rng.random()
+            score.start, score.there = round(at), round(at + sum(lengths[: len(action.keys)]))
+        returns = []
+        for key, length in zip(keys, lengths, strict=True):
+            returns.append({part: score.tracks[part].goal for part in key.goals if part in _SIZES})
+            _reach(score, key.goals, scale, style, at, length, fps)
+            at += length
+        if stays:
+            return score
+        at += hold
+        if not action.walks:  # all at once, else step by step the way they came
+            lengths, returns = [back], [{part: np.zeros(size) for part, size in _SIZES.items()}]
+        for hand in score.taken.values():
+            hand.go([0.0], at, at + home)
+        for length, goals in zip(reversed(lengths), reversed(returns), strict=True):
+            for part, goal in goals.items():
+                _go(score.tracks[part], part, goal, at, at + length, fps)
+            at += length
+        score.end = round(at)
+        if not lasts:
+            return score
+        at += rng.uniform(0.3, 0.8) * fps
 
-    taken: dict[str, Track] = {}
-    returns = []
-    for key, length in zip(keys, lengths, strict=True):
-        returns.append({part: tracks[part].goal for part in key.goals if part in _SIZES})
-        for part, goal in key.goals.items():
-            if part in _SIZES:
-                _go(tracks[part], part, scale * goal, at, at + length, fps)
-            elif part in tracks:
-                tracks[part].go(goal + style, at - _OVERLAP_S * fps, at + length)
-            else:  # the hand comes from where it is
-                tracks[part], taken[part] = Track(goal + style), Track(np.zeros(1))
-                taken[part].go([1.0], at, at + length)
-        at += length
-    if stays:
-        return _Score(num_frames, round(start), num_frames, tracks, taken)
-    at += hold
-    if not action.walks:  # all at once, else step by step the way they came
-        lengths, returns = [back], [{part: np.zeros(size) for part, size in _SIZES.items()}]
-    for hand in taken.values():
-        hand.go([0.0], at, at + home)
-    for length, goals in zip(reversed(lengths), reversed(returns), strict=True):
-        for part, goal in goals.items():
-            _go(tracks[part], part, goal, at, at + length, fps)
-        at += length
-    return _Score(num_frames, round(start), round(at), tracks, taken)
+
+def _reach(
+    score: _Score, goals: dict[str, np.ndarray], scale: float, style: np.ndarray, at: float, length: float, fps: float
+) -> None:
+    """Parts of the body go where a key says, from a frame on and in so many frames."""
+    for part, goal in goals.items():
+        if part in _SIZES:
+            _go(score.tracks[part], part, scale * goal, at, at + length, fps)
+            continue
+        if part in score.tracks:
+            score.tracks[part].go(goal + style, at - _OVERLAP_S * fps, at + length)
+        else:
+            score.tracks[part], score.taken[part] = Track(goal + style), Track(np.zeros(1))
+        if not score.taken[part].goal[0]:  # the hand comes from where it is
+            score.taken[part].go([1.0], at, at + length)
+
+
+def _follow(score: _Score, base: Motion, rng: np.random.Generator) -> Motion:
+    poses = base.poses.astype(np.float64)
+    for side, taken in score.taken.items():
+        _move_arm(poses, side, score.values(side), taken.values(len(base)), base.fps, rng)
+    _lift_shoulders(poses, score.values("shoulders"))
+    for joint in ("spine1", "spine2", "spine3"):
+        standing.turn(poses, joint, score.values("trunk") / 3)
+    standing.turn(poses, "neck", 0.45 * score.values("head"))
+    standing.turn(poses, "head", 0.55 * score.values("head"))
+    translation = _move_legs(poses, base.translation, score, base.fps)
+    return replace(base, poses=poses, translation=translation)
 
 
 def _go(track: Track, part: str, goal: np.ndarray, begin: float, end: float, fps: float) -> None:
@@ -282,6 +343,9 @@ def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def clips(talking: Iterable[StoredClip], seed: int) -> Iterator[StoredClip]:
     """Every action twice by somebody silent, then one after the other over pieces of clips of people who talk.
 
+    What a caption says goes on to the end of its clip. A quarter of the spoken ones have none: they begin in the
+    middle of an action and come back to talking, which is what follows when nobody asks for it any longer.
+
     Args:
         talking: Planted motion at 30 fps with its speech; with it ends the iteration.
         seed: Same seed, same clips.
@@ -295,7 +359,7 @@ def _silent_clips(names: Sequence[str], seed: int) -> Iterator[StoredClip]:
     for number, name in enumerate(names):
         rng = np.random.default_rng((seed, 0, number))
         num_frames = round(rng.uniform(*_CLIP_S) * FPS)
-        performed = perform(name, num_frames, FPS, rng)
+        performed = perform(name, num_frames, FPS, rng, lasts=True)
         split = "val" if number % 12 == 0 else "train"
         info = ClipInfo(f"actions/{name}/{number}", split, "actions", LICENCE, num_frames, has, performed.captions)
         face = np.zeros((num_frames, len(skeleton.ARKIT)), np.float32)
@@ -304,25 +368,30 @@ def _silent_clips(names: Sequence[str], seed: int) -> Iterator[StoredClip]:
 
 
 def _spoken_clips(talking: Iterable[StoredClip], seed: int) -> Iterator[StoredClip]:
-    names = np.random.default_rng(seed).permutation([name for name, action in ACTIONS.items() if action.keys])
+    names = [name for name, action in ACTIONS.items() if action.keys or action.gait]
+    names += [name for name in names if name.startswith(_OFTEN)]
+    names = np.random.default_rng(seed).permutation(names)
     number = 0
     for clip in talking:
         begin = 0
         while True:
             rng = np.random.default_rng((seed, 1, number))
-            end = begin + round(rng.uniform(*_CLIP_S) * FPS)
+            lasts = rng.random() > _ENDINGS
+            end = begin + round(rng.uniform(*(_CLIP_S if lasts else _ENDING_S)) * FPS)
             if end > clip.info.num_frames:
                 break
-            name, piece = str(names[number % len(names)]), slice(begin, end)
-            over = Motion(clip.poses[piece], clip.translation[piece], FPS)
-            performed = perform(name, end - begin, FPS, rng, over)
+            name = str(names[number % len(names)])
+            over = Motion(clip.poses[begin:end], clip.translation[begin:end], FPS)
+            performed = perform(name, end - begin, FPS, rng, over, lasts)
+            first = 0 if lasts else performed.there
+            kept = slice(begin + first, end)
             info = replace(
                 clip.info,
-                id=f"actions/{name}/{clip.info.id}/{begin}",
+                id=f"actions/{name}/{clip.info.id}/{kept.start}",
                 source="actions",
-                num_frames=end - begin,
-                captions=performed.captions,
+                num_frames=end - kept.start,
+                captions=performed.captions if lasts else (),
             )
-            motion = performed.motion
-            yield StoredClip(info, motion.poses, motion.translation, clip.face[piece], clip.speech[piece])
+            poses, translation = performed.motion.poses[first:], performed.motion.translation[first:]
+            yield StoredClip(info, poses, translation, clip.face[kept], clip.speech[kept])
             begin, number = end, number + 1

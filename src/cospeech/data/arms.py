@@ -119,7 +119,7 @@ def plant_arms(
         if following and following.strokes[0].frame - unit.end < 1.3 * fps:
             continue  # not worth going back for
         pause_s = rng.uniform(0.0, 0.15)
-        waits = following is not None and following.strokes[0].frame - unit.end < 4.5 * fps and rng.random() < 0.6
+        waits = following is not None and following.strokes[0].frame - unit.end < 4.5 * fps and rng.random() < 0.75
         for arm in arms:
             begin = max(unit.end, arm.free) + pause_s * fps
             if waits:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Action:
     times: tuple[int, int] = (1, 1)
     freedom: float = 0.025  # deviation of the wrists from where they should be, metres; small where they touch
     side: str = ""  # left or right, if it has one
+    brief: bool = False  # nobody holds it for long: who goes on does it again
+    gait: Literal["", "walk", "run"] = ""  # instead of keys
     phrases: tuple[str, ...] = ()  # verbs in the infinitive behind "~"; {the} stands for the, their, your ...
 
     @property
@@ -158,6 +161,7 @@ _TABLE = {
             _key(0.35, right=_hand((0.08, 0.04, 0.25), (-0.2, 0, 1), "three")),
             _key(0.3, right=_hand((0.08, 0.01, 0.27), (-0.2, 0, 1), "three")),
         ),
+        brief=True,
     ),
     "{side}_hand_on_chest": Action(
         UPPER, (_key(0.75, right=_hand((-0.04, -0.15, 0.19), (-0.1, 0, -1), "flat", 0.15, 0.5)),), freedom=0.006
@@ -177,6 +181,7 @@ _TABLE = {
     "shrug": Action(
         UPPER,
         (_key(0.65, both=_hand((0.22, -0.26, 0.22), (0.1, 1, 0.2), "open"), shoulders=(0.32,), head=(0, 0, 0.14)),),
+        brief=True,
     ),
     "salute_{side}": Action(
         HANDS, (_key(0.95, right=_hand((0.035, 0.165, 0.12), (-0.4, -0.8, 0.4), "flat", 0, 1.3)),), freedom=0.006
@@ -196,6 +201,7 @@ _TABLE = {
             _key(0.6, both=_hand((0.02, -0.14, 0.22), (0, -0.9, 0.5), "open", -0.6, 0.8)),
             _key(0.5, both=_hand((0.02, -0.06, 0.46), (0, -1, 0.2), "open", -0.85, 0.8), trunk=(0.1, 0, 0)),
         ),
+        brief=True,
     ),
     "stop_{side}": Action(HANDS, (_key(0.8, right=_hand((0, -0.01, 0.42), (0, -1, 0.2), "flat", -0.85, 0.8)),)),
     "beckon_{side}": Action(
@@ -226,7 +232,9 @@ _TABLE = {
     "look_up": Action(UPPER, (_key(0.55, head=(-0.55, 0, 0), trunk=(-0.06, 0, 0)),)),
     "look_down": Action(UPPER, (_key(0.55, head=(0.6, 0, 0), trunk=(0.08, 0, 0)),)),
     "look_around": Action(
-        UPPER, (_key(0.6, head=(0, -0.75, 0), trunk=(0, -0.1, 0)), _key(0.9, head=(-0.05, 0.75, 0), trunk=(0, 0.1, 0)))
+        UPPER,
+        (_key(0.6, head=(0, -0.75, 0), trunk=(0, -0.1, 0)), _key(0.9, head=(-0.05, 0.75, 0), trunk=(0, 0.1, 0))),
+        brief=True,
     ),
     "tilt_head_{side}": Action(UPPER, (_key(0.5, head=(0, 0, 0.42)),)),
     "nod": Action(
@@ -280,6 +288,7 @@ _TABLE = {
                 both=_hand((0.02, -0.20, 0.42), (-1, 0.1, 0), "relaxed"),
             ),
         ),
+        brief=True,
     ),
     "crouch": Action(
         LOWER,
@@ -353,6 +362,7 @@ _TABLE = {
             _key(0.45, right_foot=(0.02, 0.20, -0.20, 0, 0.7)),
             _key(0.55, right_foot=(0.02, 0.26, 0.45, 0, -0.1), trunk=(-0.06, 0, 0)),
         ),
+        brief=True,
     ),
     "turn_{side}": Action(
         LOWER,
@@ -365,6 +375,8 @@ _TABLE = {
         ),
     ),
     "stand_still": Action(LOWER, ()),
+    "walk_forward": Action(LOWER, (), gait="walk"),
+    "run": Action(LOWER, (), gait="run"),
 }
 
 _PHRASES = json.loads((files("cospeech.data") / "phrases.json").read_text(encoding="utf-8"))

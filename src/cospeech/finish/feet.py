@@ -1,6 +1,7 @@
 """A body carried by feet that stand still on the floor, y = 0.
 
 1. The path of the pelvis is made anew from the legs: the foot that carries the body does not move over the floor.
+   While both are off the floor, as in running, the body flies on as it did.
 2. While a foot is low and slow it has one place and one heading, and its sole is flat unless it rolls over the ball
    (`steps`).
 3. The pelvis goes where the places of the feet put it, and low enough for both legs to reach them.
@@ -14,6 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 
 from cospeech import ik, rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
@@ -23,6 +25,8 @@ from cospeech.smoothing import cover, ease, smooth
 
 CARRIES_M = 0.03  # a joint that much higher than the lowest one carries 1/e of what that one does,
 CARRIES_M_S = 0.3  # and so does one that is that much faster than the slowest one
+FLIES_M = (0.04, 0.08)  # clearance of the lower foot at which the body does not fly yet, and at which it does
+FLOOR_S = 1.0
 PATH_SMOOTHING_S = 0.06  # standard deviations
 HEIGHT_SMOOTHING_S = 0.15
 
@@ -60,13 +64,13 @@ def stand(poses: np.ndarray, translation: np.ndarray, fps: float) -> tuple[np.nd
 
     Args:
         poses: (T, 55, 3) axis-angle, T at least 1.
-        translation: (T, 3) metres; only where it starts is used.
+        translation: (T, 3) metres; where it starts is used, and how it goes on while no foot is on the floor.
 
     Returns:
         poses of which the legs have changed, and translation.
     """
     legs = _legs(poses)
-    path = _carried_path(legs, fps)
+    path = _carried_path(legs, translation.astype(np.float64), fps)
     height = _rest()[0][_BALL][:, 1]
     stands = [
         find_stands(legs.positions[:, ball] + path, legs.rotations[:, ankle], height[side], fps)
@@ -114,10 +118,11 @@ def _legs(poses: np.ndarray) -> Legs:
     )
 
 
-def _carried_path(legs: Legs, fps: float) -> np.ndarray:
+def _carried_path(legs: Legs, translation: np.ndarray, fps: float) -> np.ndarray:
     """(T, 3) the translation with which the foot that carries the body keeps its place, starting at x = z = 0.
 
-    The feet that carry are low and, as far as a first such path can tell, slow. The lowest joint is on the floor.
+    The feet that carry are low and, as far as a first such path can tell, slow. The lowest joint is on the floor but
+    while the body flies.
     """
     feet = np.concatenate([legs.positions[:, _ANKLE], legs.positions[:, _BALL]], axis=1)  # (T, 4, 3)
     standing = np.concatenate([_rest()[0][_ANKLE], _rest()[0][_BALL]])
@@ -125,14 +130,29 @@ def _carried_path(legs: Legs, fps: float) -> np.ndarray:
     lowest = height.min(axis=1)
     above = (height - lowest[:, None]) / CARRIES_M
     above = np.maximum(above[1:], above[:-1])  # (T - 1, 4)
+    clear, flies = _flight(lowest + translation[:, 1], fps)
+    flies = np.minimum(flies[1:], flies[:-1])[:, None]
+    points = np.concatenate([feet[..., [0, 2]], -translation[:, None, [0, 2]]], axis=1)
     level = np.zeros((len(feet), 2))
     for _ in range(2):
         moves = smooth(np.diff(feet[..., [0, 2]] + level[:, None], axis=0), PATH_SMOOTHING_S * fps)
         speed = np.linalg.norm(moves, axis=-1) * fps
         carries = np.exp(-above - (speed - speed.min(axis=1, keepdims=True)) / CARRIES_M_S)
-        level = _against(feet[..., [0, 2]], carries)
-    path = smooth(np.insert(level, 1, -lowest, axis=1), PATH_SMOOTHING_S * fps)
+        carries *= (1 - flies) / carries.sum(axis=1, keepdims=True)
+        level = _against(points, np.concatenate([carries, flies], axis=1))
+    path = smooth(np.insert(level, 1, clear - lowest, axis=1), PATH_SMOOTHING_S * fps)
     return path - path[0] * [1, 0, 1]
+
+
+def _flight(height: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of the lowest foot's height (T,): what of it counts, metres, and how much the body flies, 0 to 1.
+
+    The floor is where the lowest foot was in the second around, as networks do not know heights to the centimetre.
+    """
+    size = 2 * round(FLOOR_S * fps / 2) + 1
+    clear = height - minimum_filter1d(height, size, mode="nearest")
+    flies = ease((clear - FLIES_M[0]) / (FLIES_M[1] - FLIES_M[0]))
+    return clear * flies, flies
 
 
 def _against(points: np.ndarray, carries: np.ndarray) -> np.ndarray:

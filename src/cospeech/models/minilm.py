@@ -36,9 +36,10 @@ _LAYER = {
 
 
 class MiniLM:
-    def __init__(self, network: DistilBert, split: Pieces):
+    def __init__(self, network: DistilBert, split: Pieces, vocabulary: Sequence[str] = ()):
         self.network = network.eval().requires_grad_(False)
         self.split = split
+        self.vocabulary = tuple(vocabulary)  # word pieces, the most frequent first
 
     @classmethod
     def load(cls, folder: str | Path, config: DistilBertConfig = CONFIG) -> "MiniLM":
@@ -53,7 +54,8 @@ class MiniLM:
             raise CheckpointError(f"{folder}: cannot be read as a sentence encoder ({error}).") from None
         except CheckpointError as error:
             raise CheckpointError(f"{folder}: {error}") from None
-        return cls(network, Pieces(sorted(words, key=words.__getitem__), config.max_pieces))
+        vocabulary = sorted(words, key=words.__getitem__)
+        return cls(network, Pieces(vocabulary, config.max_pieces), vocabulary)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> np.ndarray:

@@ -11,6 +11,7 @@ import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -57,6 +58,13 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, texts: Sequence[str]) -> Read:
         """Read sentences in any script; one without words is as if it asked for nothing."""
+        return self.read(self.encode(texts))
+
+    def read(self, encoded: Tensor) -> Read:
+        return Read(F.normalize(self.out(encoded), dim=1), self.asks(encoded)[:, 0])
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """(B, W)."""
         device = self.out.weight.device
         sentences = [words(text)[: self.config.most_words] or [""] for text in texts]
         flat = [grams(word, self.config.buckets) for sentence in sentences for word in sentence]
@@ -66,8 +74,7 @@ class SentenceEncoder(nn.Module):
         h = nn.utils.rnn.pad_sequence(of_words.split(lengths), batch_first=True)  # (B, L, W)
         valid = torch.arange(h.shape[1], device=device) < torch.tensor(lengths, device=device)[:, None]
         h = self.blocks(h + self.places.weight[: h.shape[1]], src_key_padding_mask=~valid)
-        pooled = (h * valid[..., None]).sum(dim=1) / valid.sum(dim=1, keepdim=True)
-        return Read(F.normalize(self.out(pooled), dim=1), self.asks(pooled)[:, 0])
+        return (h * valid[..., None]).sum(dim=1) / valid.sum(dim=1, keepdim=True)
 
 
 def words(text: str) -> list[str]:
@@ -76,8 +83,9 @@ def words(text: str) -> list[str]:
     return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))
 
 
-def grams(word: str, buckets: int) -> list[int]:
+@lru_cache(65_536)
+def grams(word: str, buckets: int) -> tuple[int, ...]:
     """Rows of a word's n-grams, its ends marked, and of the word itself. The same everywhere and always."""
     marked = f"<{word}>"
     parts = [marked[i : i + n] for n in _GRAMS for i in range(len(marked) - n + 1)]
-    return [zlib.crc32(part.encode()) % buckets for part in dict.fromkeys([*parts, f"={word}"])]
+    return tuple(zlib.crc32(part.encode()) % buckets for part in dict.fromkeys([*parts, f"={word}"]))

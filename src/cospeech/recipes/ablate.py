@@ -34,6 +34,7 @@ from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
 
 PART = "upper"
+SPEAKING = ("synthetic", "beat2")  # sources of people who talk and are asked for nothing
 MEASURES = (
     *("wrists follow the energy", "stroke to stress, of shuffled", "strokes a minute", "wrist speed, m/s"),
     *("wrist speed, 95th percentile, m/s", "rest inside speech", "wrist jerk, m/s^3"),
@@ -50,14 +51,14 @@ class Variant:
     code_dim: int | None = None  # None: that of the starter
     beta: float = starter.BETA  # of the loss
     longer: float = 1.0  # factor on the training steps
-    guidance: float = starter.GUIDANCE
+    guidance: float = starter.GUIDANCE.speech
     steps: int = 25
     snap: bool = False  # latents to codes before they are decoded
 
     @property
     def trained_as(self) -> "Variant":
         """The variant whose training serves: how it is sampled and decoded does not matter in training."""
-        return replace(self, name="", guidance=starter.GUIDANCE, steps=25, snap=False)
+        return replace(self, name="", guidance=starter.GUIDANCE.speech, steps=25, snap=False)
 
 
 VARIANTS = (
@@ -136,9 +137,10 @@ def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline
         config = replace(base, model=replace(base.model, quantizer=quantizer))
         if not is_finished(of_part, config, "tokenizer.safetensors"):
             tokenizer.train(config, of_part)
-    model = replace(starter.DENOISER, parts=(PART,), code_dim=code_dim)
+    model = replace(starter.DENOISER, parts=(PART,), code_dim=code_dim, style_dim=None)  # nothing is read here
     training = Training(round(steps * trained.longer), 32, lr=5e-4, accelerator=accelerator)
     shares = load_json(TrainDiffusion, run / "diffusion" / "config.json").sources
+    shares = {source: share for source, share in shares.items() if source in SPEAKING}
     config = TrainDiffusion(store, {PART: of_part}, shares, model, training, variant.beta, starter.LOSS_WEIGHTS)
     if not is_finished(folder / "diffusion", config, "denoiser.safetensors"):
         diffusion.train(config, folder / "diffusion")

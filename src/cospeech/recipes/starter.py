@@ -1,4 +1,4 @@
-"""Make a shipped starter from raw data to finished checkpoint: prepare, train five networks, export.
+"""Make a shipped starter from raw data to finished checkpoint: prepare, train six networks, export.
 
     cospeech train starter DATA runs/starter
     cospeech train starter-open DATA runs/starter-open
@@ -9,7 +9,7 @@ A stage that is finished is not run again, a training that was interrupted goes 
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -17,7 +17,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from string import Template
 from threading import Thread
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -29,11 +29,14 @@ from cospeech.config import load_json
 from cospeech.data.store import Store, write_store
 from cospeech.errors import ConfigError
 from cospeech.guidance import GuidanceConfig
+from cospeech.models.minilm import MiniLM
+from cospeech.models.sentence import SentenceConfig
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.nn.quantize import QuantizerConfig
-from cospeech.recipes import diffusion, loop, tokenizer
+from cospeech.recipes import diffusion, distil, loop, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
+from cospeech.recipes.distil import Distil
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
 
@@ -48,7 +51,7 @@ class Starter:
     Args:
         licence: The strictest of its training data.
         shares: Share of the training windows that each source gets, for each network. Tokenizers learn from
-            everything that has their part, the diffusion from what has speech.
+            everything that has their part, the diffusion from what has speech or captions.
         data: The part of its CARD.md on licence and data, beside this file.
     """
 
@@ -61,36 +64,41 @@ STARTERS = {
     "starter": Starter(
         licence="CC BY-NC 4.0",
         shares={
-            "upper": {"synthetic": 0.6, "actions": 0.1, "beat2": 0.12, "bandai_namco": 0.13, "cmu": 0.05},
-            "hands": {"synthetic": 0.7, "actions": 0.1, "beat2": 0.2},
-            "lower_trans": {"synthetic": 0.5, "actions": 0.1, "beat2": 0.1, "bandai_namco": 0.2, "cmu": 0.1},
+            "upper": {"synthetic": 0.55, "actions": 0.17, "beat2": 0.12, "bandai_namco": 0.11, "cmu": 0.05},
+            "hands": {"synthetic": 0.68, "actions": 0.14, "beat2": 0.18},
+            "lower_trans": {"synthetic": 0.45, "actions": 0.17, "beat2": 0.1, "bandai_namco": 0.2, "cmu": 0.08},
             "face": {"synthetic": 0.95, "beat2": 0.05},
-            "diffusion": {"synthetic": 0.9, "beat2": 0.1},
+            "diffusion": {"synthetic": 0.6, "actions": 0.25, "beat2": 0.08, "bandai_namco": 0.07},
         },
         data="starter_data.md",
     ),
     "starter-open": Starter(
         licence="CC0 1.0",
         shares={
-            "upper": {"synthetic": 0.8, "actions": 0.1, "cmu": 0.1},
-            "hands": {"synthetic": 0.85, "actions": 0.15},
-            "lower_trans": {"synthetic": 0.75, "actions": 0.1, "cmu": 0.15},
+            "upper": {"synthetic": 0.73, "actions": 0.19, "cmu": 0.08},
+            "hands": {"synthetic": 0.83, "actions": 0.17},
+            "lower_trans": {"synthetic": 0.67, "actions": 0.2, "cmu": 0.13},
             "face": {"synthetic": 1.0},
-            "diffusion": {"synthetic": 1.0},
+            "diffusion": {"synthetic": 0.72, "actions": 0.28},
         },
         data="starter_open_data.md",
     ),
 }
-CORPUS_VERSION = 2  # to be raised with every change to `cospeech.data` that makes other clips
-GUIDANCE = 2.5  # by speech
+CORPUS_VERSION = 3  # to be raised with every change to `cospeech.data` that makes other clips
+GUIDANCE = GuidanceConfig(speech=2.5, prompt=2.5, hears_under_prompt=())
 BETA = 1.0  # of the loss of the diffusion
-LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5}  # fingers fidget by chance: much to learn that matters little
+# Fingers fidget by chance: much to learn that matters little. Lips that miss a closure are seen at once.
+LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5, "face": 2.0}
+SENTENCES = SentenceConfig()
+STYLE_DROPOUT = 0.1  # windows of people who talk have no captions anyway
+AUDIO_DROPOUT_UNDER_TEXT = 0.7
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
 QUANTIZER = QuantizerConfig(code_dim=32, num_codes=256, num_stages=6, temperature=0.0)
 DENOISER = DenoiserConfig(
     parts=PARTS,
     audio=FrameEncoderConfig(width=128),
     code_dim=32,
+    style_dim=SENTENCES.style_dim,
     latent_scale=1.0,
     speech_width=128,
     width=256,
@@ -102,32 +110,60 @@ DENOISER = DenoiserConfig(
 
 @dataclass(frozen=True)
 class MakeStarter:
-    data: Path  # folder with bandai_namco, beat2_scott, cmu, speech
+    data: Path  # folder with bandai_namco, beat2_scott, cmu, speech and, unless `teacher` says where, all-MiniLM-L6-v2
     out: Path  # run directory
     name: Literal["starter", "starter-open"] = "starter"
     tokenizer_steps: int = 6_000
     tokenizer_batch: int = 32
     diffusion_steps: int = 20_000
     diffusion_batch: int = 32
+    sentence_steps: int = 4_000
+    teacher: Path | None = None  # folder of the sentence encoder from which the small one learns
     accelerator: str = "auto"
-    together: int = 2  # tokenizers trained at a time, each in a process with one thread
+    together: int = 2  # networks trained at a time before the last one, each in a process with one thread
 
 
 def make(config: MakeStarter) -> Path:
     """Returns the directory of the finished checkpoint."""
     store = config.out / "store.npz"
-    runs, run = {part: config.out / part for part in PARTS}, config.out / "diffusion"
+    runs, run, sentences = (
+        {part: config.out / part for part in PARTS},
+        config.out / "diffusion",
+        config.out / "sentences",
+    )
     training = Training(config.diffusion_steps, config.diffusion_batch, lr=5e-4, accelerator=config.accelerator)
     loop.check(training)
+    distilled = Distil(
+        config.teacher or config.data / "all-MiniLM-L6-v2",
+        store,
+        Training(config.sentence_steps, 256, lr=2e-3, accelerator=config.accelerator),
+        SENTENCES,
+    )
+    if not is_finished(sentences, distilled, distil.RESULT):
+        MiniLM.load(distilled.teacher)  # an error now rather than in an hour
     _prepare(config, store)
     configs = {part: tokenizer_config(config, store, part) for part in PARTS}
     left = [part for part in PARTS if not is_finished(runs[part], configs[part], "tokenizer.safetensors")]
-    if left and run.is_dir():
-        raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
+    reads = is_finished(sentences, distilled, distil.RESULT)
+    if (left or not reads) and run.is_dir():
+        raise ConfigError(f"{run}: was trained over other networks than those trained now. Remove it.")
     with ProcessPoolExecutor(config.together, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_train_tokenizer, [configs[part] for part in left], [runs[part] for part in left]))
+        jobs = [pool.submit(_train, tokenizer.train, configs[part], runs[part]) for part in left]
+        if not reads:
+            jobs.append(pool.submit(_train, distil.train, distilled, sentences))
+        for job in jobs:
+            job.result()
     whole = TrainDiffusion(
-        store, runs, dict(STARTERS[config.name].shares["diffusion"]), DENOISER, training, BETA, LOSS_WEIGHTS
+        store,
+        runs,
+        dict(STARTERS[config.name].shares["diffusion"]),
+        DENOISER,
+        training,
+        BETA,
+        LOSS_WEIGHTS,
+        sentences=sentences,
+        style_dropout=STYLE_DROPOUT,
+        audio_dropout_under_text=AUDIO_DROPOUT_UNDER_TEXT,
     )
     if not is_finished(run, whole, "denoiser.safetensors"):
         diffusion.train(whole, run)
@@ -151,11 +187,11 @@ def _prepare(config: MakeStarter, store: Path) -> None:
         )
 
 
-def _train_tokenizer(config: TrainTokenizer, directory: Path) -> None:
+def _train(train: Callable[[Any, Path], None], config: Any, directory: Path) -> None:
     if parent := parent_process():  # a killed command leaves nobody behind
         Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     torch.set_num_threads(1)
-    tokenizer.train(config, directory)
+    train(config, directory)
 
 
 def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokenizer:
@@ -175,10 +211,12 @@ def export(name: str, out: Path) -> Path:
         denoiser=DENOISER,
         tokenizers={part: trained.model.config for part, trained in tokenizers.items()},
         snap=False,
-        guidance=GuidanceConfig(speech=GUIDANCE),
+        guidance=GUIDANCE,
+        sentences=SENTENCES,
     )
     networks = Networks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))
+    networks.sentences.load_state_dict(distil.load(out / "sentences").state_dict())
     for part, trained in tokenizers.items():
         networks.tokenizers[part].load_state_dict(trained.model.state_dict())
     statistics: dict[str, torch.Tensor] = {}
