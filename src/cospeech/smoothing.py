@@ -30,9 +30,14 @@ def cover(values: np.ndarray, deviation: float) -> np.ndarray:
     reach = reach_of(deviation, len(values))
     if reach < 1:
         return values
-    padded = np.pad(values, [(2 * reach, 2 * reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0).max(axis=-1)
-    return smooth(highest, deviation)[reach:-reach]
+    padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    return smooth(highest(padded, reach), deviation)[reach:-reach]
+
+
+def highest(values: np.ndarray, reach: int) -> np.ndarray:
+    """(T, ...) the highest of so many frames to each side; beyond the ends the first and the last value are held."""
+    padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0).max(axis=-1)
 
 
 def reach_of(deviation: float, num_frames: int) -> int:

@@ -15,13 +15,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import minimum_filter1d
 
 from cospeech import ik, rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
 from cospeech.finish.steps import Stand, find_stands, in_turn
 from cospeech.skeleton import INDEX
-from cospeech.smoothing import cover, ease, smooth
+from cospeech.smoothing import cover, ease, highest, smooth
 
 CARRIES_M = 0.03  # a joint that much higher than the lowest one carries 1/e of what that one does,
 CARRIES_M_S = 0.3  # and so does one that is that much faster than the slowest one
@@ -149,8 +148,7 @@ def _flight(height: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
 
     The floor is where the lowest foot was in the second around, as networks do not know heights to the centimetre.
     """
-    size = 2 * round(FLOOR_S * fps / 2) + 1
-    clear = height - minimum_filter1d(height, size, mode="nearest")
+    clear = height + highest(-height, round(FLOOR_S * fps / 2))
     flies = ease((clear - FLIES_M[0]) / (FLIES_M[1] - FLIES_M[0]))
     return clear * flies, flies
 
