@@ -4,6 +4,7 @@ import json
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 
 from cospeech import checkpoint
 from cospeech.errors import CheckpointError
@@ -24,6 +25,18 @@ def test_what_is_saved_is_loaded(directory):
         if name.rpartition(".")[2] not in TRAINING_ONLY:
             torch.testing.assert_close(here.networks.state_dict()[name], tensor, atol=2e-3, rtol=1e-3)  # half precision
     torch.testing.assert_close(dict(here.statistics), dict(there.statistics))
+
+
+def test_the_table_of_a_sentence_encoder_is_coarse_and_reads_the_same(tmp_path):
+    there = tiny.reading()
+    checkpoint.save(there, tmp_path / "half")
+    checkpoint.save(there, tmp_path / "single", torch.float32)
+    stored = {name: load_file(tmp_path / name / checkpoint.WEIGHTS) for name in ("half", "single")}
+    assert stored["half"]["sentences.grams.weight"].dtype is torch.float8_e4m3fn
+    assert {tensor.dtype for tensor in stored["single"].values() if tensor.is_floating_point()} == {torch.float32}
+    texts = ["raises the right hand", "what a nice day"]
+    before, after = (c.networks.sentences(texts).style for c in (there, checkpoint.load(tmp_path / "half")))
+    assert (before * after).sum(dim=1).min() > 0.99
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(directory, monkeypatch):
@@ -56,8 +69,6 @@ def test_who_may_read_the_config_may_read_the_weights(directory):
 
 
 def test_nothing_that_only_training_needs_is_stored(directory):
-    from safetensors.torch import load_file
-
     assert not [name for name in load_file(directory / "model.safetensors") if name.endswith((".sums", ".counts"))]
 
 

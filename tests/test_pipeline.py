@@ -9,7 +9,6 @@ from cospeech import features, prosody, skeleton
 from cospeech.checkpoint import Networks
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.guidance import GuidanceConfig
-from cospeech.models.sentence import SentenceConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import SAMPLERS, Pipeline
 from cospeech.speech import Speech
@@ -180,17 +179,12 @@ def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():
 
 
 def test_a_starter_reads_text_by_itself_and_lets_be_what_asks_for_nothing():
-    sentences = SentenceConfig(buckets=64, width=8, depth=1, heads=2, style_dim=6)
-    plain = tiny.checkpoint()
-    config = replace(plain.config, denoiser=replace(plain.config.denoiser, style_dim=6), sentences=sentences)
-    torch.manual_seed(0)
-    networks = Networks(config).eval().requires_grad_(False)
-    networks.tokenizers.load_state_dict(plain.networks.tokenizers.state_dict())
-    pipeline = Pipeline(replace(plain, config=config, networks=networks))
+    checkpoint = tiny.reading()
+    pipeline = Pipeline(checkpoint)
     talk = speech(5)
     free = pipeline.generate(talk, finish=False)
     for asks in (True, False):
-        torch.nn.init.constant_(networks.sentences.asks.bias, 9.0 if asks else -9.0)
+        torch.nn.init.constant_(checkpoint.networks.sentences.asks.bias, 9.0 if asks else -9.0)
         if asks:
             told = pipeline.generate(talk, upper="raises the right hand", finish=False)
             assert np.abs(told.poses - free.poses).max() > 1e-3

@@ -1,9 +1,12 @@
 """A whole model so small that tests make it in a blink: random weights, the layout of the shipped one."""
 
+from dataclasses import replace
+
 import torch
 
 from cospeech import features
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.models.sentence import SentenceConfig
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.nn.quantize import QuantizerConfig
@@ -42,3 +45,14 @@ def checkpoint(seed: int = 0) -> Checkpoint:
             mean[: channels // 6 * 6] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(channels // 6)
         statistics |= {f"{part}.mean": mean, f"{part}.std": torch.full((channels,), 0.1)}
     return Checkpoint(config, networks, statistics, card="# tiny\n")
+
+
+def reading(seed: int = 0) -> Checkpoint:
+    """The same that reads text, with other weights of the denoiser."""
+    plain = checkpoint(seed)
+    sentences = SentenceConfig(buckets=64, width=8, depth=1, heads=2, style_dim=6)
+    config = replace(plain.config, denoiser=replace(plain.config.denoiser, style_dim=6), sentences=sentences)
+    torch.manual_seed(seed)
+    networks = Networks(config).eval().requires_grad_(False)
+    networks.tokenizers.load_state_dict(plain.networks.tokenizers.state_dict())
+    return replace(plain, config=config, networks=networks)

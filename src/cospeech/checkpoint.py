@@ -41,6 +41,7 @@ CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
     *("CARD.md", "SHA256SUMS"),
 )
 VOCABULARY, TEXT_ENCODER, WORD_PIECES = "vocabulary.json", "text_encoder.safetensors", "word_pieces.txt"
+COARSE = {"sentences.grams.weight"}  # of 8 bits where others have 16: many rows are added up for every word
 _OF_TEXT = {TEXT_ENCODER, WORD_PIECES}  # loaded when a text is read: larger than all the rest
 
 
@@ -383,8 +384,10 @@ def _read_network(path: Path, build: Callable[[], M], device: str | torch.device
 
 
 def _write_tensors(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
-    state = network.state_dict().items()
-    kept = {name: _stored(tensor, dtype) for name, tensor in state if name.rpartition(".")[2] not in TRAINING_ONLY}
+    kept = {}
+    for name, tensor in network.state_dict().items():
+        if name.rpartition(".")[2] not in TRAINING_ONLY:
+            kept[name] = _stored(tensor, torch.float8_e4m3fn if name in COARSE and dtype is torch.float16 else dtype)
     save_file(kept, path, metadata={"format": "pt"})
 
 

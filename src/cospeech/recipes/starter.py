@@ -89,11 +89,11 @@ GUIDANCE = GuidanceConfig(speech=2.5, prompt=2.5, hears_under_prompt=())
 BETA = 1.0  # of the loss of the diffusion
 # Fingers fidget by chance: much to learn that matters little. Lips that miss a closure are seen at once.
 LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5, "face": 2.0}
-SENTENCES = SentenceConfig()
+SENTENCES = SentenceConfig(buckets=8192, width=64)
 STYLE_DROPOUT = 0.1  # windows of people who talk have no captions anyway
 AUDIO_DROPOUT_UNDER_TEXT = 0.7
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
-QUANTIZER = QuantizerConfig(code_dim=32, num_codes=256, num_stages=6, temperature=0.0)
+QUANTIZER = QuantizerConfig(code_dim=32, num_codes=128, num_stages=6, temperature=0.0)
 DENOISER = DenoiserConfig(
     parts=PARTS,
     audio=FrameEncoderConfig(width=128),
@@ -104,7 +104,7 @@ DENOISER = DenoiserConfig(
     width=256,
     depth=6,
     heads=4,
-    mlp_width=512,
+    mlp_width=464,  # so that a starter with its sentence encoder has less than 12 MB
 )
 
 
