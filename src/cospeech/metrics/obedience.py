@@ -34,12 +34,16 @@ class Obeyed(NamedTuple):
 
 def hand_up(transforms: JointTransforms, poses: np.ndarray, fps: float, side: str) -> Obeyed:
     """The named wrist is above the chest in most frames, the other is not."""
-    chest = transforms.positions[:, INDEX["spine3"], 1]
-    share = {
-        each: float((transforms.positions[:, INDEX[f"{each}_wrist"], 1] > chest).mean()) for each in ("left", "right")
-    }
+    share = dict(zip(("left", "right"), wrists_up(transforms), strict=True))
     other = share["right" if side == "left" else "left"]
     return Obeyed(share[side], share[side] >= ABOVE and other <= OTHER)
+
+
+def wrists_up(transforms: JointTransforms) -> tuple[float, float]:
+    """Shares of the frames in which the left and the right wrist are above the chest."""
+    chest = transforms.positions[:, INDEX["spine3"], 1]
+    left, right = (float((transforms.positions[:, INDEX[f"{s}_wrist"], 1] > chest).mean()) for s in ("left", "right"))
+    return left, right
 
 
 def walks_forward(transforms: JointTransforms, poses: np.ndarray, fps: float) -> Obeyed:

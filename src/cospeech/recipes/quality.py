@@ -296,7 +296,7 @@ def run(model: str, data: Path | None, out: Path | None, device: str = "cpu") ->
     human = held_out.human_voices(data)
     pipeline = load_pipeline(model, device)
     spoken = held_out.synthetic_voices()
-    real = json.loads(REAL_MINUTE.read_text(encoding="utf-8"))["quality"]
+    real = real_measures()
     console = Console()
     if not console.is_terminal:  # a file is as wide as the table
         console = Console(width=240)
@@ -310,7 +310,7 @@ def run(model: str, data: Path | None, out: Path | None, device: str = "cpu") ->
             shown.add_row(*row)
         console.print(shown)
         results[kind] = {system: {name: _plain(e) for name, e in of.items()} for system, of in found.items()}
-        lines += [f"**{title}**", "", *_markdown(header, rows), ""]
+        lines += [f"**{title}**", "", *markdown(header, rows), ""]
     if out:
         text = json.dumps({"model": model, "results": results}, indent=1, allow_nan=False) + "\n"
         with replacing(out) as path:
@@ -334,23 +334,36 @@ def table(results: dict[str, dict[str, Estimate]], real: dict[str, float]) -> li
     excerpts, such as that of sounds where nobody wrote down the sounds, has no row.
     """
     rows = [("measure", *results, "real minute", "wanted", "")]
-    for name, wanted in WANTED.items():
+    for name in WANTED:
         if all(np.isnan(system[name].value) for system in results.values()):
             continue
         cells = [str(system[name]) for system in results.values()]
-        scale = real.get(name, np.nan) if wanted.of_real else 1.0
-        low, high = wanted.low * scale, wanted.high * scale
-        least, most = f"at least {low:.3g}", f"at most {high:.3g}"
-        text = most if np.isinf(low) else least if np.isinf(high) else f"{low:.3g} to {high:.3g}"
-        text += "" if np.isinf(wanted.surely) else f", surely over {wanted.surely:.3g}"
-        value, lowest, _ = results["model"][name]
-        passed = low <= value <= high and lowest > wanted.surely
+        text, passed = judged(name, results["model"][name], real)
         rows.append((name, *cells, f"{real[name]:.3g}" if name in real else "", text, "yes" if passed else "NO"))
     return rows
 
 
-def _markdown(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+def judged(name: str, found: Estimate, real: dict[str, float]) -> tuple[str, bool]:
+    """What is wanted of a measure, and whether it was found.
+
+    Args:
+        real: Measures of the real minute.
+    """
+    wanted = WANTED[name]
+    scale = real.get(name, np.nan) if wanted.of_real else 1.0
+    low, high = wanted.low * scale, wanted.high * scale
+    least, most = f"at least {low:.3g}", f"at most {high:.3g}"
+    text = most if np.isinf(low) else least if np.isinf(high) else f"{low:.3g} to {high:.3g}"
+    text += "" if np.isinf(wanted.surely) else f", surely over {wanted.surely:.3g}"
+    return text, low <= found.value <= high and found.low > wanted.surely
+
+
+def markdown(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *rows)]
+
+
+def real_measures() -> dict[str, float]:
+    return json.loads(REAL_MINUTE.read_text(encoding="utf-8"))["quality"]
 
 
 def real_minute(folder: Path) -> dict[str, float]:

@@ -1,0 +1,73 @@
+"""The obedience of planted actions is found, and the tables say it."""
+
+import numpy as np
+import pytest
+import tiny
+
+from cospeech.data.actions import perform
+from cospeech.pipeline import Pipeline
+from cospeech.recipes import held_out, obedience
+from cospeech.recipes.obedience import Answer, Asked
+
+ACTIONS = {
+    **{"right_hand_up": "raise_right_hand", "left_hand_up": "wave_left_hand", "walks_forward": "walk_forward"},
+    **{"runs": "run", "turns_left": "turn_left", "bows": "bow", "points": "point_forward_right", "claps": "clap"},
+    "crouches": "crouch",
+}
+
+
+@pytest.mark.parametrize("wanted", ACTIONS)
+def test_planted_actions_obey_and_others_do_not(wanted):
+    def does(action):
+        return obedience.answer(perform(action, 300, 30, np.random.default_rng(3), lasts=True).motion, wanted)
+
+    assert does(ACTIONS[wanted]).done
+    assert not does("nod").done
+
+
+def test_every_prompt_has_a_criterion_and_is_in_the_table():
+    prompts = obedience.paraphrases()
+    assert len(prompts) >= 40
+    answers = {asked: [Answer(0.5, n % 2 == 0, (0.1, 0.9)) for n in range(4)] for asked in prompts}
+    header, *rows = obedience.by_motion(answers)
+    assert {row[0].replace(" ", "_") for row in rows} == {asked.wanted for asked in prompts}
+    assert sum(int(row[header.index("prompts")]) for row in rows) == len(prompts)
+    header, *rows = obedience.by_prompt(answers)
+    assert [row[0] for row in rows] == [asked.text for asked in prompts]
+    assert {row[header.index("obeyed")] for row in rows} == {"2 of 4"}
+
+
+def test_hands_pass_by_the_share_of_frames_others_by_the_share_of_clips():
+    def table(named, other, done):
+        answers = {
+            Asked("left_hand_up", "upper", "a"): [Answer(named, False, (named, other))],
+            **{
+                Asked(wanted, "whole", wanted): [Answer(0, done, (0, 0))]
+                for wanted in ACTIONS
+                if wanted != "left_hand_up"
+            },
+        }
+        return {row[0]: row[-1] for row in obedience.by_motion(answers)}
+
+    assert table(0.6, 0.1, True)["left hand up"] == "yes"
+    assert table(0.59, 0.1, True)["left hand up"] == table(0.6, 0.11, True)["left hand up"] == "NO"
+    assert table(0.6, 0.1, True)["runs"] == "yes"
+    assert table(0.6, 0.1, False)["runs"] == "NO"
+
+
+def test_a_model_that_reads_goes_through_all_tables(monkeypatch):
+    monkeypatch.setattr(obedience, "paraphrases", lambda: [Asked(wanted, "whole", wanted) for wanted in ACTIONS])
+    monkeypatch.setattr(obedience, "EXCERPTS", 1)
+    pipeline = Pipeline(tiny.reading())
+    pipeline.sentence_encoder.asks.bias.fill_(9.0)
+    excerpts = held_out.excerpts(held_out.human_voices(None))[:1]
+    tables = [
+        obedience.by_prompt(obedience.of_prompts(pipeline, excerpts)),
+        obedience.of_the_rest(pipeline, excerpts, excerpts),
+        obedience.of_strength(pipeline, excerpts),
+        obedience.of_seams(pipeline, excerpts),
+        obedience.of_cost(pipeline, excerpts[0]),
+    ]
+    for header, *rows in tables:
+        assert rows
+        assert all(len(row) == len(header) for row in rows)
