@@ -146,6 +146,7 @@ class Checkpoint:
     Args:
         statistics: For each part `{part}.mean` and `{part}.std` (channels,), with which vectors are normalised, and
             `rest` (P, C), the latents, divided by `latent_scale`, of a person at rest: the seed of the first window.
+            With a text-motion space also `tmr.mean` and `tmr.std` (623,), with which motions come into it.
     """
 
     config: ModelConfig
@@ -293,7 +294,23 @@ def statistics_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     for part in config.denoiser.parts:
         channels = config.channels(part)
         shapes |= {f"{part}.mean": (channels,), f"{part}.std": (channels,)}
+    if config.tmr is not None:
+        shapes |= {"tmr.mean": (humanml3d.CHANNELS,), "tmr.std": (humanml3d.CHANNELS,)}
     return shapes
+
+
+@torch.inference_mode()
+def mean_pose_latents(tokenizers: nn.ModuleDict, config: DenoiserConfig) -> Tensor:
+    """(P, C) latents of somebody who stays in the mean pose of the training data, whose normalised vectors are zero.
+
+    The rest pose of the body itself, arms stretched out to the sides, is nothing that a window ever began with.
+    """
+    latents = []
+    for network in tokenizers.values():
+        still = torch.zeros(1, config.window_frames, network.config.channels)
+        latents.append(network.encode(still)[0] / config.latent_scale)
+    middle = (config.window_steps - config.seed_steps) // 2  # away from the ends, where the encoder sees padding
+    return torch.cat(latents, dim=-1)[middle : middle + config.seed_steps].clone()
 
 
 def find(name_or_path: str | Path) -> Path:

@@ -347,48 +347,83 @@ def import_(
 
 
 def train(
-    network: Literal["tokenizer", "diffusion", "tmr", "starter", "starter-open"],
+    network: Literal["tokenizer", "diffusion", "tmr", "starter", "starter-open", "syntalker-s", "syntalker-t"],
     config: Annotated[Path, arg(metavar="CONFIG")],
     out: Annotated[Path, arg(metavar="RUN")],
     /,
+    set: Annotated[tuple[str, ...], arg(metavar="KEY=VALUE")] = (),
+    store: Path | None = None,
     accelerator: str = "auto",
     teacher: Path | None = None,
+    vocabulary: Path | None = None,
+    tmr: Path | None = None,
+    use_amass: bool = False,
 ) -> None:
-    """Train a network. An interrupted run goes on where it was.
+    """Train a network, or all of a model. An interrupted run goes on where it was.
 
     Example: cospeech train starter data runs/starter
 
     Args:
         network: tokenizer: of one body part. diffusion: the denoiser over trained tokenizers. tmr: the space of motions
-            and sentences. starter and starter-open: everything that shipped model consists of, from raw data to
-            finished checkpoint.
+            and sentences. The others: everything that model consists of, from data to finished checkpoint, with the
+            published settings for syntalker-s (speech) and syntalker-t (speech and text).
         config: TOML file with the settings of `TrainTokenizer`, `TrainDiffusion` or `TrainTmr` (see
-            `cospeech.recipes`); for a starter, the folder with the data sets named in its CARD.
+            `cospeech.recipes`), or, with --store, the name of published ones: syntalker-s/upper, /hands, /lower,
+            /lower_trans, syntalker-t/upper, /hands, /lower, and of a tmr syntalker-t. For a starter, the folder with
+            the data sets named in its CARD; for a syntalker, a store.
         out: Run directory: gets config, versions, log and weights.
+        set: Settings to change, such as training.steps=1000 training.devices=4; for a syntalker those of its networks,
+            tokenizer.training.steps=1000 diffusion.training.batch_size=16.
+        store: For published settings: the store to learn from.
         accelerator: For a starter: cpu, cuda, or auto.
         teacher: For a starter: folder of the sentence encoder all-MiniLM-L6-v2, from which its small one learns to
             read. Default: all-MiniLM-L6-v2 among the data sets.
+        vocabulary: For a syntalker: folder that `python -m cospeech.recipes.vocabulary` made.
+        tmr: For syntalker-t: run directory of a `cospeech train tmr`.
+        use_amass: For a syntalker: learn from motions without speech, too, a third of the time.
     """
-    from cospeech.config import load_toml
+    from cospeech.config import changed, load_toml
 
     try:
-        from cospeech.recipes import diffusion, starter, tokenizer
+        from cospeech.recipes import diffusion, starter, syntalker, tokenizer
+        from cospeech.recipes import tmr as space
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lightning-fabric", "train") from error
-    if not network.startswith("starter") and (accelerator != "auto" or teacher is not None):
-        given = "--teacher" if accelerator == "auto" else "--accelerator"
-        raise ConfigError(f"{given} is for the starters; of a {network} {config} tells it.")
-    if network == "tokenizer":
-        tokenizer.train(load_toml(tokenizer.TrainTokenizer, config), out)
-    elif network == "tmr":
-        from cospeech.recipes import tmr
-
-        tmr.train(load_toml(tmr.TrainTmr, config), out)
-    elif network == "diffusion":
-        diffusion.train(load_toml(diffusion.TrainDiffusion, config), out)
-    else:
+    given = {
+        "--accelerator": accelerator != "auto",
+        "--teacher": teacher is not None,
+        "--set": bool(set),
+        "--store": store is not None,
+        "--vocabulary": vocabulary is not None,
+        "--tmr": tmr is not None,
+        "--use-amass": use_amass,
+    }
+    family = network.partition("-")[0]
+    of_family = {
+        "starter": ("--accelerator", "--teacher"),
+        "syntalker": ("--set", "--vocabulary", "--tmr", "--use-amass"),
+    }
+    for option, is_given in given.items():
+        if is_given and option not in of_family.get(family, ("--set", "--store")):
+            raise ConfigError(f"{option} has no use for {network}. Leave it out.")
+    if family == "starter":
         made = starter.make(starter.MakeStarter(config, out, network, accelerator=accelerator, teacher=teacher))
         print(f"wrote {made}")
+    elif family == "syntalker":
+        if vocabulary is None:
+            raise ConfigError("--vocabulary is missing: make one with `python -m cospeech.recipes.vocabulary STORE`.")
+        system = "S" if network == "syntalker-s" else "T"
+        print(f"wrote {syntalker.make(syntalker.MakeSynTalker(config, out, system, vocabulary, tmr, use_amass, set))}")
+    else:
+        run, kind = {
+            "tokenizer": (tokenizer.train, tokenizer.TrainTokenizer),
+            "diffusion": (diffusion.train, diffusion.TrainDiffusion),
+            "tmr": (space.train, space.TrainTmr),
+        }[network]
+        if store is not None and network == "diffusion":
+            raise ConfigError("--store goes with published settings, which for a diffusion are those of syntalker-s.")
+        settings = load_toml(kind, config) if store is None else syntalker.named(network, str(config), store)
+        run(changed(settings, set), out)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

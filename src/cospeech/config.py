@@ -10,7 +10,7 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -51,6 +51,28 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
 def to_dict(config: Any) -> dict[str, Any]:
     """Inverse of `from_dict`: dicts, lists and plain values only, ready for JSON."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+
+
+def changed(config: T, settings: Sequence[str]) -> T:
+    """The config with other values: "training.steps=100", values as in TOML, or text as it stands.
+
+    Raises:
+        ConfigError: there is no such setting, or its value is impossible.
+    """
+    data = to_dict(config)
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        *path, last = key.strip().split(".")
+        table: Any = data
+        for name in path:
+            table = table.get(name) if isinstance(table, dict) else None
+        if not equals or not isinstance(table, dict):
+            raise ConfigError(f"`{setting}` is no setting. Write it like training.steps=100.")
+        try:
+            table[last] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[last] = value.strip()
+    return from_dict(type(config), data)
 
 
 def load_toml(cls: type[T], path: Path | str) -> T:

@@ -17,7 +17,7 @@ from torch import Tensor
 import cospeech
 from cospeech import checkpoint as checkpoints
 from cospeech import features, humanml3d, positions, skeleton, waveform
-from cospeech.body import joint_positions, mannequin
+from cospeech.body import mannequin
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.finish import finish as finished
@@ -198,10 +198,7 @@ class Pipeline:
             raise ConfigError(f"`corpus` must be amass or beat2, got {corpus}.")
         if self.motion_encoder is None:
             raise ConfigError(f"The model `{self.config.name}` has no encoder of motions.")
-        mean, std = (
-            humanml3d.join({part: self.statistics[f"{part}.{kind}"].cpu().numpy()[None] for part in self.tokenizers})
-            for kind in ("mean", "std")
-        )  # (1, 623) each
+        mean, std = (self.statistics[f"tmr.{kind}"].cpu().numpy() for kind in ("mean", "std"))  # (623,)
         vectors = _vectors(motion)
         for _ in range(2 if corpus == "beat2" and "double-normalisation" in self.quirks else 1):
             vectors = (vectors - mean) / std
@@ -439,8 +436,7 @@ class Pipeline:
             return {part: features.encode(part, motion.poses, motion.translation, face) for part in self.tokenizers}
         if isinstance(motion, Motion):
             motion = motion.resample(self.config.fps)
-            joints = joint_positions(mannequin("light"), motion.poses, motion.translation)[:, positions.JOINTS]
-            motion = humanml3d.features(humanml3d.placed(joints))
+            motion = positions.vectors(motion.poses, motion.translation)
         vectors = _vectors(motion)
         return {part: vectors[:, humanml3d.PARTS[part]] for part in self.tokenizers}
 

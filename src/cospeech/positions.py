@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from cospeech import ik, skeleton
+from cospeech import humanml3d, ik, skeleton
+from cospeech.body import joint_positions, mannequin
 from cospeech.errors import MotionError
 from cospeech.rotation import axis_angle_to_matrix, matrix_to_axis_angle, unit
 from cospeech.skeleton import INDEX, PARENTS
@@ -125,3 +126,8 @@ def _leg_length(at: np.ndarray) -> float:
     legs = [[INDEX[f"{side}_{name}"] for name in ("hip", "knee", "ankle")] for side in ("left", "right")]
     bones = [at[:, b] - at[:, a] for a, b in (pair for leg in legs for pair in pairwise(leg))]
     return float(sum(np.median(np.linalg.norm(bone, axis=-1)) for bone in bones)) / 2
+
+
+def vectors(poses: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """(T - 1, 623) vectors of `humanml3d` of the mannequin in poses (T, 55, 3) and at translations (T, 3)."""
+    return humanml3d.features(humanml3d.placed(joint_positions(mannequin("light"), poses, translation)[:, JOINTS]))

@@ -16,9 +16,8 @@ def nothing_is_trained(monkeypatch):
     def trained(*_):
         raise AssertionError("training has begun")
 
-    monkeypatch.setattr(starter, "_train", trained)
     monkeypatch.setattr(starter.MiniLM, "load", lambda folder: None)
-    monkeypatch.setattr(starter, "ProcessPoolExecutor", trained)
+    monkeypatch.setattr(starter.loop, "train_together", trained)
 
 
 def store(folder: Path, corpus: str) -> None:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,22 @@ def starter_open(data: Path) -> Iterator[StoredClip]:
     """
     yield from _captured(data)
     yield from _planted(data, ())
+
+
+def real(data: Path) -> Iterator[StoredClip]:
+    """All real motion there is, that of BEAT2 with its recordings and words, for systems that hear and read those.
+
+    Args:
+        data: Folder with the sets `bandai_namco`, `beat2_scott` and `cmu`.
+    """
+    for clip in beat2.clips(data / "beat2_scott"):
+        if clip.motion is not None:
+            made = stored(clip, "beat2")
+            samples = clip.speech.resample(prosody.SAMPLE_RATE).samples
+            yield replace(made, info=replace(made.info, words=clip.speech.words), samples=samples)
+    for clip in bandai_namco.clips(data / "bandai_namco", mannequin().joints):
+        yield stored(clip, "bandai_namco")
+    yield from _captured(data)
 
 
 def _captured(data: Path) -> Iterator[StoredClip]:

@@ -2,15 +2,17 @@
 
 Recipes see only `Store(path).clips(split)`. Behind it today: one compressed .npz holding all clips end to end as
 integers (a ten-thousandth of a radian, a tenth of a millimetre, 1/255 of a face weight, 1/32 of a speech feature),
-differenced over time so that they compress, and a JSON index. It is small enough to travel to a training machine.
+differenced over time so that they compress, and a JSON index; recordings as 16-bit samples where they are kept. It is
+small enough to travel to a training machine.
 """
 
 import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,6 +23,7 @@ from cospeech.formats.output import replacing
 from cospeech.motion import Motion
 from cospeech.prosody import NUM_FEATURES
 from cospeech.rotation import axis_angle_to_quaternion, quaternion_to_axis_angle
+from cospeech.text import Word
 
 VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -42,6 +45,8 @@ class ClipInfo:
     num_frames: int
     has: tuple[str, ...]  # what is real in it: upper, hands, lower, face, speech; the rest is zeros
     captions: tuple[str, ...] = ()
+    words: tuple[Word, ...] = ()  # with times, where they are known
+    num_samples: int = 0  # of the recording, where it is kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,7 @@ class StoredClip:
     translation: np.ndarray  # (T, 3) metres
     face: np.ndarray  # (T, 52) ARKit weights
     speech: np.ndarray  # (T, 68) `prosody.speech_features`
+    samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # (N,) of the recording, 16 kHz
 
     def mirrored(self) -> "StoredClip":
         """The same clip with left and right exchanged, in its captions too; speech has no sides."""
@@ -78,26 +84,31 @@ class Store:
                     raise DataError(f"{path}: store version {index['version']}, expected {VERSION}. Prepare it again.")
                 self.corpus: str = index.get("corpus", "")
                 self._arrays = {name: _undifference(file[name]) for name in _STEP}
-                self.infos = [
-                    ClipInfo(**{**clip, "has": tuple(clip["has"]), "captions": tuple(clip["captions"])})
-                    for clip in index["clips"]
-                ]
+                self._samples = file["samples"] if "samples" in file else np.zeros(0, np.int16)
+                self.infos = [_info(clip) for clip in index["clips"]]
         except FileNotFoundError:
             raise DataError(f"{path}: no such store. `cospeech train starter` makes one.") from None
         except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
             raise DataError(f"{path}: not a store, or a damaged one ({error}). Prepare it again.") from error
         self._starts = np.concatenate([[0], np.cumsum([info.num_frames for info in self.infos])])
+        self._sample_starts = np.concatenate([[0], np.cumsum([info.num_samples for info in self.infos])])
 
     def clips(self, split: str) -> Iterator[StoredClip]:
         """All clips of a split: "train", "val" or "test"."""
         if split not in SPLITS:
             raise DataError(f"Unknown split `{split}`. Splits: {', '.join(SPLITS)}.")
-        for info, start in zip(self.infos, self._starts, strict=False):
+        for info, start, first in zip(self.infos, self._starts, self._sample_starts, strict=False):
             if info.split == split:
                 frames = slice(start, start + info.num_frames)
                 arrays = {n: a[frames].astype(np.float32) * np.float32(_STEP[n]) for n, a in self._arrays.items()}
                 arrays["poses"] = arrays["poses"].reshape(-1, skeleton.NUM_JOINTS, 3)
-                yield StoredClip(info, **arrays)
+                samples = self._samples[first : first + info.num_samples].astype(np.float32) / 32767
+                yield StoredClip(info, **arrays, samples=samples)
+
+
+def _info(entry: dict[str, Any]) -> ClipInfo:
+    words = tuple(Word(**word) for word in entry.get("words", ()))
+    return ClipInfo(**{**entry, "has": tuple(entry["has"]), "captions": tuple(entry["captions"]), "words": words})
 
 
 def write_store(path: str | Path, clips: Iterable[StoredClip], corpus: str = "") -> list[ClipInfo]:
@@ -106,9 +117,10 @@ def write_store(path: str | Path, clips: Iterable[StoredClip], corpus: str = "")
     Args:
         corpus: What the clips were made as, for whoever finds the file and wants just that: `Store.corpus`.
     """
-    infos, pieces = [], {name: [] for name in _STEP}
+    infos, pieces, samples = [], {name: [] for name in _STEP}, [np.zeros(0, np.int16)]
     for clip in clips:
-        infos.append(clip.info)
+        infos.append(replace(clip.info, num_samples=len(clip.samples)))
+        samples.append(np.round(clip.samples.clip(-1, 1) * 32767).astype(np.int16))
         for name, step in _STEP.items():
             array = np.asarray(getattr(clip, name))
             if name == "poses":  # no rotation is longer than half a turn
@@ -122,6 +134,8 @@ def write_store(path: str | Path, clips: Iterable[StoredClip], corpus: str = "")
         raise DataError(f"{path}: no clips to store.")
     index = json.dumps({"version": VERSION, "corpus": corpus, "clips": [asdict(info) for info in infos]}).encode()
     arrays = {name: _difference(np.concatenate(piece)) for name, piece in pieces.items()}
+    if any(info.num_samples for info in infos):
+        arrays["samples"] = np.concatenate(samples)
     with replacing(Path(path)) as temporary:
         np.savez_compressed(temporary, index=np.frombuffer(index, np.uint8), **arrays)
     return infos

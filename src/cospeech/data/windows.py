@@ -40,10 +40,14 @@ class Windows:
         object.__setattr__(self, "_starts", starts)
         object.__setattr__(self, "_cumulative", np.cumsum(share / share.sum()))
 
-    def batch(self, size: int, *key: int) -> dict[str, np.ndarray]:
-        """(size, num_frames, C) arrays; the same `key`, such as seed, step and rank, gives the same windows."""
+    def cuts(self, size: int, *key: int) -> list[tuple[int, int]]:
+        """Clip and first frame of each window; the same `key`, such as seed, step and rank, gives the same windows."""
         rng = np.random.default_rng(key)
         chosen = np.searchsorted(self._cumulative, rng.random(size) * self._cumulative[-1])
-        cuts = [(self.clips[i], rng.integers(self._starts[i])) for i in chosen]
-        names = self.clips[chosen[0]].keys()
+        return [(int(i), int(rng.integers(self._starts[i]))) for i in chosen]
+
+    def batch(self, size: int, *key: int) -> dict[str, np.ndarray]:
+        """(size, num_frames, C) arrays of the windows that `cuts` draws."""
+        cuts = [(self.clips[i], at) for i, at in self.cuts(size, *key)]
+        names = cuts[0][0].keys()
         return {name: np.stack([clip[name][at : at + self.num_frames] for clip, at in cuts]) for name in names}

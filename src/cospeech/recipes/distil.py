@@ -129,6 +129,7 @@ def train(config: Distil, directory: Path) -> None:
         run.plain.load_state_dict(run.averaged())
         with replacing(directory / RESULT) as path:
             save_file(run.plain.encoder.cpu().state_dict(), path)
+    run.fabric.barrier()  # nobody reads what is not written yet
 
 
 class _Student(nn.Module):

@@ -6,12 +6,16 @@ exactly as if it had never stopped.
 """
 
 import json
+import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -22,6 +26,8 @@ from cospeech import config as configs
 from cospeech.errors import ConfigError
 from cospeech.formats.output import replacing
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Training:
@@ -31,19 +37,21 @@ class Training:
     batch_size: int  # on each device
     lr: float = 2e-4
     warmup_steps: int = 500
-    final_lr: float = 0.05  # of `lr`, reached along a cosine
+    final_lr: float = 0.05  # of `lr`: reached along a cosine, or, where there are `drops`, multiplied at each of them
+    drops: tuple[int, ...] = ()  # steps
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
-    clip_norm: float = 1.0
-    average: float = 0.999  # decay of the averaged weights, which are the result
+    clip_norm: float | None = 1.0
+    average: float = 0.999  # decay of the averaged weights, which are the result; 0: the last weights are
     seed: int = 0
     save_every: int = 500
-    devices: int = 1
+    devices: int = 1  # of each machine
+    nodes: int = 1  # machines; `torchrun` tells each of them which it is
     accelerator: str = "auto"  # cpu, cuda, ...
     precision: str = "auto"  # bf16-mixed where the hardware has it, else 32-true
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "save_every", "devices"):
+        for name in ("steps", "batch_size", "save_every", "devices", "nodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name}` must be positive, got {getattr(self, name)}.")
 
@@ -90,7 +98,8 @@ class Run:
         """Backward, clip, step, average; then log and save when it is time."""
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
-        self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.training.clip_norm)
+        if self.training.clip_norm is not None:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.training.clip_norm)
         self.optimizer.step()
         step = self._step + 1
         decay = min(self.training.average, step / (step + 10))
@@ -149,6 +158,36 @@ class Run:
         print(f"{line}  {left_min:.0f} min left", flush=True)
 
 
+def train_together(jobs: Sequence[tuple[Callable[[Any, Path], None], Any, Path]], processes: int) -> None:
+    """Run trainings (function, config, run directory), so many at a time, each in a process with one thread.
+
+    With one process they run here, one after the other, as trainings on several devices have to.
+    """
+    if processes == 1:
+        for train, config, directory in jobs:
+            train(config, directory)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for running in [pool.submit(_train_alone, *job) for job in jobs]:
+            running.result()
+
+
+def _train_alone(train: Callable[[Any, Path], None], config: Any, directory: Path) -> None:
+    if parent := parent_process():  # a killed command leaves nobody behind
+        Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    torch.set_num_threads(1)
+    train(config, directory)
+
+
+def once(write: Callable[[], T]) -> T | None:
+    """Do what one process is to do while the others wait; None in those."""
+    alone = not torch.distributed.is_initialized()
+    done = write() if alone or torch.distributed.get_rank() == 0 else None
+    if not alone:
+        torch.distributed.barrier()
+    return done
+
+
 def is_finished(directory: Path, config: Any, result: str) -> bool:
     """Whether a run has written its result; a result of another config is an error, not a result."""
     _check_config(directory, config)
@@ -161,10 +200,12 @@ def check(training: Training) -> None:
 
 
 def learning_rate(training: Training, step: int) -> float:
-    """Share of `lr` at a step: linear warm-up, then a cosine down to `final_lr`."""
+    """Share of `lr` at a step: linear warm-up, then a cosine down to `final_lr`, or drops by it."""
     import math
 
     warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
+    if training.drops:
+        return warm * training.final_lr ** sum(step >= drop for drop in training.drops)
     fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / training.steps)))
     return warm * (training.final_lr + (1 - training.final_lr) * fall)
 
@@ -176,7 +217,12 @@ def _fabric(training: Training) -> Fabric:
         has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bf16()
         precision = "bf16-mixed" if has_bf16 else "32-true"
     try:
-        return Fabric(accelerator=training.accelerator, devices=training.devices, precision=precision)
+        return Fabric(
+            accelerator=training.accelerator,
+            devices=training.devices,
+            num_nodes=training.nodes,
+            precision=precision,
+        )
     except (RuntimeError, ValueError, TypeError) as error:  # a device that is not there, a word Fabric does not know
         raise ConfigError(f"Cannot train with accelerator `{training.accelerator}`: {error}") from None
 

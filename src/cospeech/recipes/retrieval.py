@@ -9,24 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from safetensors.torch import load_file
 from tyro.conf import arg
 
-from cospeech import checkpoint
-from cospeech.config import load_json
+from cospeech import positions
 from cospeech.data.store import Store, StoredClip
 from cospeech.errors import DataError
 from cospeech.metrics import retrieval
 from cospeech.models.minilm import MiniLM
-from cospeech.models.tmr import MotionEncoder, TextEncoder
 from cospeech.pipeline import load_pipeline
-from cospeech.recipes import tmr
-from cospeech.recipes.tmr import TrainTmr
+from cospeech.recipes.tmr import Space
 from cospeech.sentences import Sentences
 
 Embed = tuple[Callable[[StoredClip], np.ndarray], Callable[[str], np.ndarray]]  # of a clip, of a sentence
@@ -65,17 +60,12 @@ def measure(
 
 def trained(run: Path) -> Embed:
     """The encoders that a training of `recipes.tmr` left."""
-    config = load_json(TrainTmr, run / "config.json").model
-    motion_encoder, text_encoder = MotionEncoder(config), TextEncoder(config)
-    for name, network in (("motion_encoder", motion_encoder), ("text_encoder", text_encoder)):
-        network.load_state_dict(load_file(run / f"{name}.safetensors"))
-        network.eval().requires_grad_(False)
-    statistics = load_file(run / "statistics.safetensors")
-    sentences = Sentences(text_encoder, checkpoint.read_word_pieces(run / checkpoint.WORD_PIECES, config))
+    space = Space.load(run)
+    sentences = Sentences(space.text_encoder, space.word_pieces)
 
     def of_clip(clip: StoredClip) -> np.ndarray:
-        normal = (torch.from_numpy(tmr.vectors(clip)) - statistics["mean"]) / statistics["std"]
-        return motion_encoder(normal[None].float()).mean[0].numpy()
+        normal = space.normalised(positions.vectors(clip.poses, clip.translation))
+        return space.motion_encoder(normal[None]).mean[0].numpy()
 
     return of_clip, lambda text: sentences(text).numpy()
 
@@ -83,7 +73,9 @@ def trained(run: Path) -> Embed:
 def published(model: Path) -> Embed:
     """Those of an imported system T."""
     pipeline, sentences = load_pipeline(model), Sentences.load(model)
-    return lambda clip: pipeline.style_of(tmr.vectors(clip)), lambda text: sentences(text).numpy()
+    return lambda clip: pipeline.style_of(positions.vectors(clip.poses, clip.translation)), lambda text: sentences(
+        text
+    ).numpy()
 
 
 def _alike(folder: Path | None, texts: Sequence[str]) -> np.ndarray | None:

@@ -7,17 +7,13 @@ A stage that is finished is not run again, a training that was interrupted goes 
 """
 
 import json
-import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from string import Template
-from threading import Thread
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -91,7 +87,7 @@ BETA = 1.0  # of the loss of the diffusion
 LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5, "face": 2.0}
 SENTENCES = SentenceConfig(buckets=8192, width=64)
 STYLE_DROPOUT = 0.1  # windows of people who talk have no captions anyway
-AUDIO_DROPOUT_UNDER_TEXT = 0.7
+AUDIO_DROPOUT_UNDER_STYLE = 0.7
 WIDTHS = {"upper": 112, "hands": 80, "lower_trans": 80, "face": 64}  # of the tokenizers
 QUANTIZER = QuantizerConfig(code_dim=32, num_codes=128, num_stages=6, temperature=0.0)
 DENOISER = DenoiserConfig(
@@ -147,12 +143,8 @@ def make(config: MakeStarter) -> Path:
     reads = is_finished(sentences, distilled, distil.RESULT)
     if (left or not reads) and run.is_dir():
         raise ConfigError(f"{run}: was trained over other networks than those trained now. Remove it.")
-    with ProcessPoolExecutor(config.together, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_train, tokenizer.train, configs[part], runs[part]) for part in left]
-        if not reads:
-            jobs.append(pool.submit(_train, distil.train, distilled, sentences))
-        for job in jobs:
-            job.result()
+    jobs = [(tokenizer.train, configs[part], runs[part]) for part in left]
+    loop.train_together([*jobs, *([] if reads else [(distil.train, distilled, sentences)])], config.together)
     whole = TrainDiffusion(
         store,
         runs,
@@ -163,7 +155,7 @@ def make(config: MakeStarter) -> Path:
         LOSS_WEIGHTS,
         sentences=sentences,
         style_dropout=STYLE_DROPOUT,
-        audio_dropout_under_text=AUDIO_DROPOUT_UNDER_TEXT,
+        audio_dropout_under_style=AUDIO_DROPOUT_UNDER_STYLE,
     )
     if not is_finished(run, whole, "denoiser.safetensors"):
         diffusion.train(whole, run)
@@ -185,13 +177,6 @@ def _prepare(config: MakeStarter, store: Path) -> None:
             f"{store}: holds the corpus of {found or 'something else'}, not of {corpus}. Choose another directory or "
             "remove it."
         )
-
-
-def _train(train: Callable[[Any, Path], None], config: Any, directory: Path) -> None:
-    if parent := parent_process():  # a killed command leaves nobody behind
-        Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    torch.set_num_threads(1)
-    train(config, directory)
 
 
 def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokenizer:
@@ -233,7 +218,7 @@ def export(name: str, out: Path) -> Path:
 def rest_latents(store: Store, tokenizers: dict[str, TrainedTokenizer], model: DenoiserConfig) -> torch.Tensor:
     """(P, C) latents of somebody who is silent: the most usual moment, upright and looking ahead."""
     rest = next(clip for clip in store.clips("val") if clip.info.id == REST)
-    latents = torch.from_numpy(next(diffusion.encode_clip(rest, tokenizers, model))["latents"])  # (S, C)
+    latents = torch.from_numpy(diffusion.encode_clip(rest, tokenizers, model, any_frame=False)[0].latents)  # (S, C)
     moments = latents.unfold(0, model.seed_steps, 1).mT  # (S - P + 1, P, C)
     return moments[(moments - latents.mean(dim=0)).square().mean(dim=(1, 2)).argmin()]
 

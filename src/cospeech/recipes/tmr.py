@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cospeech import checkpoint, humanml3d, positions
-from cospeech.body import joint_positions, mannequin
-from cospeech.data.store import Store, StoredClip
+from cospeech import checkpoint, positions
+from cospeech.config import load_json
+from cospeech.data.store import Store
 from cospeech.errors import CheckpointError, DataError
 from cospeech.formats.output import replacing
 from cospeech.models import tmr
@@ -90,6 +90,7 @@ def train(config: TrainTmr, directory: Path) -> None:
             save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, path)
         with replacing(directory / checkpoint.WORD_PIECES) as path:
             shutil.copy(config.distilbert / "vocab.txt", path)
+    run.fabric.barrier()  # nobody reads what is not written yet
 
 
 class _TrainingStep(nn.Module):
@@ -125,24 +126,49 @@ def _rebuilding(made: Tensor, motion: Tensor, valid: Tensor) -> Tensor:
     return F.smooth_l1_loss(made[valid], motion[valid])
 
 
+@dataclass(frozen=True, eq=False)
+class Space:
+    """What a training left in its run directory."""
+
+    config: TmrConfig
+    motion_encoder: MotionEncoder
+    text_encoder: TextEncoder
+    mean: Tensor  # (623,)
+    std: Tensor  # (623,)
+    word_pieces: list[str]
+
+    @classmethod
+    def load(cls, run: Path) -> "Space":
+        config = load_json(TrainTmr, run / "config.json").model
+        networks = {"motion_encoder": MotionEncoder(config), "text_encoder": TextEncoder(config)}
+        try:
+            for name, network in networks.items():
+                network.load_state_dict(load_file(run / f"{name}.safetensors"))
+                network.eval().requires_grad_(False)
+            statistics = load_file(run / "statistics.safetensors")
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise CheckpointError(f"{run}: holds no finished space of motions ({error}). Train it first.") from error
+        pieces = checkpoint.read_word_pieces(run / checkpoint.WORD_PIECES, config)
+        return cls(config, *networks.values(), statistics["mean"], statistics["std"], pieces)
+
+    def normalised(self, vectors: np.ndarray) -> Tensor:
+        """(T, 623)."""
+        return ((torch.from_numpy(vectors) - self.mean) / self.std).float()
+
+
 def clips(config: TrainTmr) -> tuple[list[Item], np.ndarray, np.ndarray]:
     """Captioned clips as normalised vectors, and the mean and standard deviation (623,) of all their frames."""
     found = []
     for clip in Store(config.store).clips("train"):
         for version in (clip, clip.mirrored()):
             if version.info.captions and len(version.poses) > config.shortest:
-                found.append(Item(vectors(version), version.info.captions))
+                vectors = positions.vectors(version.poses, version.translation)
+                found.append(Item(vectors, version.info.captions))
     if not found:
         raise DataError(f"{config.store}: no clip of {config.shortest} frames or more has a caption.")
     frames = np.concatenate([item.vectors for item in found])
     mean, std = frames.mean(axis=0), frames.std(axis=0).clip(1e-3)
     return [Item((item.vectors - mean) / std, item.captions) for item in found], mean, std
-
-
-def vectors(clip: StoredClip) -> np.ndarray:
-    """(T - 1, 623)."""
-    joints = joint_positions(mannequin("light"), clip.poses, clip.translation)[:, positions.JOINTS]
-    return humanml3d.features(humanml3d.placed(joints))
 
 
 def draw(items: Sequence[Item], config: TrainTmr, split: Pieces, similarity: dict | None, *key: int) -> Batch:

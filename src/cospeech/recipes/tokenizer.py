@@ -3,16 +3,18 @@
 A run ends with `tokenizer.safetensors` (averaged weights) and `statistics.safetensors` (mean, std) in its directory.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from cospeech import features
-from cospeech.data.store import Store
+from cospeech import features, humanml3d, positions
+from cospeech.data.store import Store, StoredClip
 from cospeech.data.windows import Windows
 from cospeech.formats.output import replacing
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
@@ -31,14 +33,17 @@ class TrainTokenizer:
     velocity_weight: float = 0.0  # of changes from frame to frame; published: 0
     acceleration_weight: float = 0.0  # of changes of these changes
     commitment_weight: float = 0.02
-    std_floor: float = 0.02  # channels that hardly move are not blown up
+    std_floor: float = 0.02  # channels that hardly move are not blown up; published: 0
+    motion: Literal["rotations", "humanml3d"] = "rotations"  # what vectors are made of, as in `ModelConfig`
+    mirror: bool = True  # mirrored clips, too
+    unit_latents: bool = True  # scaled in the end to unit variance; published: False, and `latent_scale` says how large
 
 
 def train(config: TrainTokenizer, directory: Path) -> None:
     recorded = features.layout(config.part).recorded
     clips = [clip for clip in Store(config.store).clips("train") if recorded in clip.info.has]
-    clips += [clip.mirrored() for clip in clips]
-    vectors = [features.encode(config.part, clip.poses, clip.translation, clip.face) for clip in clips]
+    clips += [clip.mirrored() for clip in clips if config.mirror]
+    vectors = [part_vectors(clip, config.motion, [config.part])[config.part] for clip in clips]
     mean, std = statistics(vectors, config.std_floor)
     normal = [{"motion": (vector - mean) / std} for vector in vectors]
     windows = Windows(normal, [clip.info.source for clip in clips], config.sources, config.window_frames)
@@ -58,11 +63,21 @@ def train(config: TrainTokenizer, directory: Path) -> None:
     if run.fabric.is_global_zero:
         tokenizer = run.plain.cpu().eval()
         tokenizer.load_state_dict(run.averaged())
-        scale_latents(tokenizer, 1 / latent_deviation(tokenizer, normal))
+        if config.unit_latents:
+            scale_latents(tokenizer, 1 / latent_deviation(tokenizer, normal))
         with replacing(directory / "statistics.safetensors") as path:
             save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, path)
         with replacing(directory / "tokenizer.safetensors") as path:  # the last file: it says that all is done
             save_file(tokenizer.state_dict(), path)
+    run.fabric.barrier()  # nobody reads what is not written yet
+
+
+def part_vectors(clip: StoredClip, motion: str, parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Part -> (T, C) float32 not normalised; of "humanml3d" there is a frame less than the clip has."""
+    if motion == "rotations":
+        return {part: features.encode(part, clip.poses, clip.translation, clip.face) for part in parts}
+    whole = positions.vectors(clip.poses, clip.translation).astype(np.float32)
+    return {part: whole[:, humanml3d.PARTS[part]] for part in parts}
 
 
 @torch.no_grad()

@@ -280,7 +280,10 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         for name, length in this.arrays.items()
     }
     statistics = _statistics(this, arrays)
-    statistics["rest"] = _rest(networks.tokenizers, denoiser)
+    statistics["rest"] = checkpoints.mean_pose_latents(networks.tokenizers, denoiser)
+    if config.tmr is not None:  # whose space is that of the same vectors
+        whole = {kind: arrays[f"beatx_1-30_amass_h3d_{kind}.npy"] for kind in ("mean", "std")}
+        statistics |= {f"tmr.{kind}": array for kind, array in whole.items()}
     return Checkpoint(config, networks, statistics, card(this, vocabulary), vocabulary, text_encoder, word_pieces)
 
 
@@ -313,20 +316,6 @@ def _statistics(this: System, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]
             columns = features.columns
         statistics |= {f"{part}.{kind}": whole[columns(part)] for part in this.denoiser.parts}
     return statistics
-
-
-@torch.inference_mode()
-def _rest(tokenizers: nn.ModuleDict, config: DenoiserConfig) -> Tensor:
-    """(P, C) latents of somebody who stays in the mean pose of the training data, whose normalised vectors are zero.
-
-    The rest pose of the body itself, arms stretched out to the sides, is nothing that a window ever began with.
-    """
-    latents = []
-    for network in tokenizers.values():
-        still = torch.zeros(1, config.window_frames, network.config.channels)
-        latents.append(network.encode(still)[0] / config.latent_scale)
-    middle = (config.window_steps - config.seed_steps) // 2  # away from the ends, where the encoder sees padding
-    return torch.cat(latents, dim=-1)[middle : middle + config.seed_steps].clone()
 
 
 class SelfCheck(NamedTuple):
