@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import tiny
 
-from cospeech import Motion, checkpoint, cli, load_motion, save
+from cospeech import Motion, __version__, checkpoint, cli, load_motion, save
 from cospeech.formats.npz import read as read_npz
 
 RATE = 16_000
@@ -457,3 +457,8 @@ def test_measures_that_cannot_be_made_or_written_are_one_line(refused, tiny_mode
     refused(*bench, "--out", tmp_path, match=".json or .md")
     refused(*bench, "--data", tmp_path / "nowhere", match="nowhere")
     refused("bench", "startr", "--quality", match="Unknown model `startr`")
+
+
+def test_it_says_its_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cospeech {__version__}\n"

@@ -188,6 +188,8 @@ def test_a_starter_reads_text_by_itself_and_lets_be_what_asks_for_nothing():
         if asks:
             told = pipeline.generate(talk, upper="raises the right hand", finish=False)
             assert np.abs(told.poses - free.poses).max() > 1e-3
+            assert told.metadata["prompts"] == '[{"text": "raises the right hand", "part": "upper"}]'
+            assert "prompts" not in free.metadata
         else:
             with pytest.warns(CospeechWarning, match="asks for no motion"):
                 same = pipeline.generate(talk, upper="how do I cook rice", finish=False)

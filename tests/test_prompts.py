@@ -5,7 +5,7 @@ import pytest
 
 from cospeech import prompts
 from cospeech.errors import PromptError
-from cospeech.prompts import Prompt, active, check, of_parts, read_timeline
+from cospeech.prompts import Prompt, active, as_json, check, of_parts, read_timeline
 
 PARTS = ("upper", "hands", "lower_trans", "face")
 
@@ -103,3 +103,10 @@ def test_the_whole_is_for_what_has_nothing_of_its_own():
 def test_where_no_prompt_is_there_is_none():
     assert active([Prompt("waves", "upper", 8)], PARTS, np.array([1.0, 2.0])) == {}
     assert prompts.HANDOVER_S < 1
+
+
+def test_prompts_go_through_json_and_back():
+    prompts = [Prompt("winkt \N{WAVING HAND SIGN}", "upper", 1.5, 4.0, 0.5), Prompt("bows")]
+    said = as_json(prompts)
+    assert said.endswith('{"text": "bows"}]')
+    assert read_timeline(said) == prompts

@@ -333,12 +333,13 @@ def import_(
     from cospeech.released.syntalker import import_syntalker
 
     done = import_syntalker(paths, out, system)
-    table = Table("file", "network", "tensors", "parameters", "SHA-256", "fixed pass", box=None, pad_edge=False)
+    table = Table("network", "tensors", "parameters", "SHA-256", "fixed pass", "file", box=None, pad_edge=False)
     for piece in done.pieces:
-        row = [piece.path.name]
+        row = ["", "", "", "", ""]
         if check := done.checks.get(piece.role):
-            row += [piece.role, str(len(piece.tensors)), f"{check.parameters:,}", check.sum, f"{check.passes:.4f}"]
-        table.add_row(*row)
+            row = [piece.role, str(len(piece.tensors)), f"{check.parameters:,}", check.sum, f"{check.passes:.4f}"]
+        table.add_row(*row, str(piece.path))
+    table.columns[-1].overflow = "fold"
     Console().print(table)
     for line in done.unused:
         print(f"not used: {line}")
@@ -439,6 +440,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, 2 for an error of the user's, 130 when interrupted."""
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        import cospeech
+
+        print(f"cospeech {cospeech.__version__}")
+        return 0
     warnings.showwarning = _print_warning
     # Read when torch starts. OpenMP's own choice, to wait by spinning, costs seconds where other programs are busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

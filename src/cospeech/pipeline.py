@@ -29,7 +29,7 @@ from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDeno
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
-from cospeech.prompts import Prompt, active, of_parts
+from cospeech.prompts import Prompt, active, as_json, of_parts
 from cospeech.prompts import check as check_prompts
 from cospeech.quirks import without_removable
 from cospeech.sentences import Sentences
@@ -139,7 +139,14 @@ class Pipeline:
             motion = finished(steady(motion))
         if progress:
             progress(1.0)
-        return motion.with_metadata(self._origin(seed, sampler, steps, "" if finish else ", no finish"))
+        origin = self._origin(seed, sampler, steps, "" if finish else ", no finish")
+        if prompts or timeline:
+            origin["prompts"] = as_json([*prompts, *timeline])
+        if self.quirks != self.config.quirks:
+            origin["quirks"] = "none"
+        if seed_motion is not None:
+            origin["seed motion"] = "yes"
+        return motion.with_metadata(origin)
 
     @torch.inference_mode()
     def generate_joints(

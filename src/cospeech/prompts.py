@@ -93,6 +93,13 @@ def read_timeline(given: str | Path) -> list[Prompt]:
     return [Prompt(**item) for item in items]
 
 
+def as_json(prompts: Sequence[Prompt]) -> str:
+    """What `read_timeline` reads, without what is as it would be anyway."""
+    plain = Prompt("x")
+    kept = [{name: v for name, v in vars(prompt).items() if v != getattr(plain, name)} for prompt in prompts]
+    return json.dumps(kept, ensure_ascii=False)
+
+
 def check(prompts: Sequence[Prompt], duration_s: float) -> None:
     """Raise `PromptError` where prompts of one part overlap, or one begins when the speech is over."""
     for part in PARTS:
