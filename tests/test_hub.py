@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import tiny
@@ -22,6 +23,7 @@ def hub(tmp_path):
     folder = tmp_path / "served"
     checkpoint.save(tiny.checkpoint(), folder)
     (folder / "evil.pkl").write_bytes(b"never to be fetched")
+    (folder / "vocab.txt").write_text("words")
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,8 +72,8 @@ def hub(tmp_path):
     server.server_close()
 
 
-def load_in_new_process(name, endpoint, home):
-    script = "import sys; from cospeech import checkpoint; print(checkpoint.load(sys.argv[1]).config.name)"
+def load_in_new_process(name, endpoint, home, what="checkpoint.load(sys.argv[1]).config.name"):
+    script = f"import sys; from cospeech import checkpoint; print({what})"
     env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
     return subprocess.run([sys.executable, "-c", script, name], env=env, capture_output=True, text=True)
@@ -101,3 +103,18 @@ def test_no_network_is_one_clear_error(tmp_path):
     last = run.stderr.strip().splitlines()[-1]
     assert "CheckpointError" in last
     assert "`someone/tiny`" in last
+
+
+def test_of_another_repository_only_what_is_named_is_fetched(hub, tmp_path):
+    endpoint, asked = hub
+    what = "sorted(path.name for path in checkpoint.folder(sys.argv[1], ['vocab.txt']).iterdir())"
+    run = load_in_new_process("someone/tiny", endpoint, tmp_path / "home", what)
+    assert run.stdout.strip() == "['vocab.txt']", run.stderr
+    assert [path.rpartition("/")[2] for path in set(asked) if "/resolve/" in path] == ["vocab.txt"]
+
+
+def test_a_folder_here_is_taken_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "distilbert" / "base").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.folder("distilbert/base", ["vocab.txt"]) == Path("distilbert/base")
+    assert checkpoint.folder(tmp_path / "no" / "such", []) == tmp_path / "no" / "such"

@@ -323,7 +323,7 @@ def find(name_or_path: str | Path) -> Path:
     elif Path(name).exists():
         raise CheckpointError(f"{name}: a checkpoint is a directory, this is a file.")
     elif name.count("/") == 1 and not Path(name).parent.is_dir():  # else it is a path with a slip in it
-        directory = _from_hub(name)
+        directory = _from_hub(name, [CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, *_OF_TEXT])
     else:
         raise CheckpointError(
             f"Unknown model `{name}`. Known: {', '.join(RELEASED)}; or give a checkpoint directory, or a hub id "
@@ -334,14 +334,20 @@ def find(name_or_path: str | Path) -> Path:
     return directory
 
 
-def _from_hub(name: str) -> Path:
+def folder(name_or_path: str | Path, names: Sequence[str]) -> Path:
+    """A directory here, or the named files of a hub id such as `distilbert/distilbert-base-uncased`, downloaded."""
+    name = Path(name_or_path).as_posix()
+    if Path(name).is_dir() or name.count("/") != 1:
+        return Path(name)
+    return _from_hub(name, names)
+
+
+def _from_hub(name: str, names: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, *_OF_TEXT])
-        )
+        return Path(snapshot_download(name, allow_patterns=list(names)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(

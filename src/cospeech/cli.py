@@ -315,6 +315,7 @@ def import_(
     /,
     out: Path,
     system: Literal["S", "T"] | None = None,
+    distilbert: str | None = None,
 ) -> None:
     """Turn released weights of a published system into a checkpoint directory that --model takes.
 
@@ -326,13 +327,15 @@ def import_(
         paths: Files, and folders that are searched for files of those names.
         out: Checkpoint directory to write.
         system: Which of the two, where both are found: S follows speech, T styles from a text-motion space as well.
+        distilbert: For T: folder or hub id of DistilBERT, such as distilbert/distilbert-base-uncased. To read text it
+            needs the vocab.txt there, or among PATHS.
     """
     from rich.console import Console
     from rich.table import Table
 
     from cospeech.released.syntalker import import_syntalker
 
-    done = import_syntalker(paths, out, system)
+    done = import_syntalker(paths, out, system, distilbert)
     table = Table("network", "tensors", "parameters", "SHA-256", "fixed pass", "file", box=None, pad_edge=False)
     for piece in done.pieces:
         row = ["", "", "", "", ""]

@@ -43,7 +43,7 @@ def test_every_loss_falls_and_the_language_stays(tmr_config, tmr_run):
     split = Pieces(WORDS, 16)
     items, _, _ = tmr.clips(tmr_config)
     batch = tmr.draw(items, tmr_config, split, None, 0)
-    language = tmr._language(tmr_config)
+    language = tmr._language(tmr_config.distilbert, MODEL)
     torch.manual_seed(1)
     step = tmr._TrainingStep(tmr_config, language).eval()
     before = {name: loss.item() for name, loss in step(*batch).items()}

@@ -237,6 +237,11 @@ def test_text_that_cannot_be_read_is_said(pipelines, talk, files, tmp_path):
     (tmp_path / "short" / "vocab.txt").write_text("\n".join(lines[:-1]))
     with pytest.raises(CheckpointError, match="is not the vocabulary of the text encoder"):
         import_syntalker([*without, tmp_path / "short"], tmp_path / "other", "T")
+    released.write_word_pieces(tmp_path / "whole")
+    import_syntalker(without, tmp_path / "told", "T", distilbert=str(tmp_path / "whole"))
+    assert load_pipeline(tmp_path / "told").generate(talk, upper="waves", steps=1)
+    with pytest.raises(CheckpointError, match="missing from the folder of DistilBERT"):
+        import_syntalker(without, tmp_path / "again", "T", distilbert=str(tmp_path))
 
 
 # --- quirks -----------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tmr import Space, TrainTmr
 from cospeech.recipes.tokenizer import TrainTokenizer
 
+DISTILBERT, MINILM = Path("distilbert/distilbert-base-uncased"), Path("sentence-transformers/paraphrase-MiniLM-L6-v2")
 EVERY_FRAMES = 20  # from one window of an epoch to the next
 AMASS_SHARE = 1 / 3  # of the windows, where motions without speech are used
 DENOISERS = {"S": replace(SYSTEM_S, parts=("upper", "hands", "lower_trans")), "T": SYSTEM_T}
@@ -134,7 +135,7 @@ def diffusion_config(
 
 
 def tmr_config(store: Path) -> TrainTmr:
-    """With DistilBERT and the sentence encoder in the working directory, unless settings say where."""
+    """With DistilBERT and a sentence encoder from the hub, unless settings say where they are."""
     captioned = sum(bool(info.captions) for info in _training(store))
     steps = 300 * max(captioned // 512, 1)  # epochs of batches of 128 on each of four devices
     training = Training(
@@ -150,7 +151,7 @@ def tmr_config(store: Path) -> TrainTmr:
         devices=4,
         precision="32-true",
     )
-    return TrainTmr(store, Path("distilbert-base-uncased"), training, Path("paraphrase-MiniLM-L6-v2"))
+    return TrainTmr(store, DISTILBERT, training, MINILM)
 
 
 def named(network: str, name: str, store: Path) -> TrainTokenizer | TrainTmr:

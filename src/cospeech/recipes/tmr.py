@@ -34,9 +34,9 @@ from cospeech.word_pieces import Pieces
 class TrainTmr:
     """Args:
     store: Clips with captions.
-    distilbert: Folder of `distilbert-base-uncased`: model.safetensors and vocab.txt.
-    similar: Folder of a sentence encoder in the format of sentence-transformers, such as all-MiniLM-L6-v2: captions
-        that it finds more alike than `alike` are no negatives of each other. None: only equal captions are not.
+    distilbert: Folder or hub id of `distilbert-base-uncased`: model.safetensors and vocab.txt.
+    similar: Folder or hub id of a sentence encoder in the format of sentence-transformers, such as all-MiniLM-L6-v2:
+        captions that it finds more alike than `alike` are no negatives of each other. None: only equal ones are not.
     """
 
     store: Path
@@ -68,8 +68,9 @@ class Batch(NamedTuple):
 
 
 def train(config: TrainTmr, directory: Path) -> None:
-    word_pieces = checkpoint.read_word_pieces(config.distilbert / "vocab.txt", config.model)
-    language = _language(config)
+    distilbert = checkpoint.folder(config.distilbert, ["model.safetensors", "vocab.txt"])
+    word_pieces = checkpoint.read_word_pieces(distilbert / "vocab.txt", config.model)
+    language = _language(distilbert, config.model)
     items, mean, std = clips(config)
     similarity = _similarity(config, items)
     split = Pieces(word_pieces, config.model.text.max_pieces)
@@ -89,7 +90,7 @@ def train(config: TrainTmr, directory: Path) -> None:
         with replacing(directory / "statistics.safetensors") as path:
             save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, path)
         with replacing(directory / checkpoint.WORD_PIECES) as path:
-            shutil.copy(config.distilbert / "vocab.txt", path)
+            shutil.copy(distilbert / "vocab.txt", path)
     run.fabric.barrier()  # nobody reads what is not written yet
 
 
@@ -192,10 +193,10 @@ def draw(items: Sequence[Item], config: TrainTmr, split: Pieces, similarity: dic
     return Batch(motion, valid, *split(texts), torch.from_numpy(same))
 
 
-def _language(config: TrainTmr) -> dict[str, Tensor]:
-    path = config.distilbert / "model.safetensors"
+def _language(distilbert: Path, config: TmrConfig) -> dict[str, Tensor]:
+    path = distilbert / "model.safetensors"
     try:
-        return tmr.rename_distilbert(load_file(path), config.model)
+        return tmr.rename_distilbert(load_file(path), config)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors ({error}).") from None
     except CheckpointError as error:
@@ -208,6 +209,6 @@ def _similarity(config: TrainTmr, items: Sequence[Item]) -> dict[str, np.ndarray
         return None
     from cospeech.models.minilm import MiniLM
 
-    encoder = MiniLM.load(config.similar)
+    encoder = MiniLM.load(checkpoint.folder(config.similar, ["model.safetensors", "tokenizer.json"]))
     texts = sorted({caption for item in items for caption in item.captions})
     return dict(zip(texts, encoder(texts), strict=True))

@@ -111,14 +111,24 @@ class Imported(NamedTuple):
     checks: dict[str, "SelfCheck"]  # network -> what two people can compare
 
 
-def import_syntalker(paths: Iterable[Path], out: Path, system: Literal["S", "T"] | None = None) -> Imported:
+def import_syntalker(
+    paths: Iterable[Path], out: Path, system: Literal["S", "T"] | None = None, distilbert: str | None = None
+) -> Imported:
     """Make a checkpoint directory `out` of the released files below `paths`.
+
+    Args:
+        distilbert: Folder or hub id of distilbert-base-uncased, whose vocab.txt need then not be below `paths`.
 
     Raises:
         CheckpointError: nothing there, both systems there and none chosen, or a file lacking, foreign or damaged; the
             file, and of weights the tensors, are named.
     """
     checkpoints.check_target(out)
+    if distilbert is not None:
+        words = checkpoints.folder(distilbert, [WORD_PIECES]) / WORD_PIECES
+        if not words.is_file():
+            raise CheckpointError(f"{words}: missing from the folder of DistilBERT.")
+        paths = [*paths, words]
     found = find(paths)
     if found.damaged:  # what it would have been, nobody knows: to go on without it would be to guess
         raise CheckpointError(" ".join(found.damaged))
@@ -272,7 +282,10 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
     if WORD_PIECES in pieces and text_encoder is not None:
         word_pieces = checkpoints.read_word_pieces(pieces[WORD_PIECES].path, config.tmr)
     elif text_encoder is not None:
-        message = "vocab.txt of distilbert-base-uncased is not here: the model will not read text."
+        message = (
+            "vocab.txt of distilbert-base-uncased is not here: the model will not read text. "
+            "`--distilbert distilbert/distilbert-base-uncased` gets it from the hub."
+        )
         warnings.warn(CospeechWarning(message), stacklevel=3)
     networks.eval().requires_grad_(False)
     arrays = {
