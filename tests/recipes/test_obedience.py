@@ -56,13 +56,13 @@ def test_hands_pass_by_the_share_of_frames_others_by_the_share_of_clips():
 
 
 def test_a_model_that_reads_goes_through_all_tables(monkeypatch):
-    monkeypatch.setattr(obedience, "paraphrases", lambda: [Asked(wanted, "whole", wanted) for wanted in ACTIONS])
+    prompts = [Asked(wanted, "whole", wanted) for wanted in ACTIONS]
     monkeypatch.setattr(obedience, "EXCERPTS", 1)
     pipeline = Pipeline(tiny.reading())
     pipeline.sentence_encoder.asks.bias.fill_(9.0)
     excerpts = held_out.excerpts(held_out.human_voices(None))[:1]
     tables = [
-        obedience.by_prompt(obedience.of_prompts(pipeline, excerpts)),
+        obedience.by_prompt(obedience.of_prompts(pipeline, prompts, excerpts)),
         obedience.of_the_rest(pipeline, excerpts, excerpts),
         obedience.of_strength(pipeline, excerpts),
         obedience.of_seams(pipeline, excerpts),

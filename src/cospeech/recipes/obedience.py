@@ -51,6 +51,13 @@ class Asked(NamedTuple):
     text: str
 
 
+# Captions of Bandai Namco's clips whose content and style no starter saw together, where there is a criterion.
+STYLED = (
+    *(Asked("bows", "whole", f"a person bows {how}") for how in ("angrily", "in a feminine way")),
+    *(Asked("runs", "whole", f"a person runs forward {how}") for how in ("happily", "proudly", "in a feminine way")),
+)
+
+
 class Answer(NamedTuple):
     """What a model did about a prompt over one excerpt."""
 
@@ -70,9 +77,9 @@ def answer(motion: Motion, wanted: str) -> Answer:
     return Answer(obeyed.value, obeyed.done, obedience.wrists_up(transforms))
 
 
-def of_prompts(pipeline: Pipeline, excerpts: Sequence[Excerpt]) -> dict[Asked, list[Answer]]:
+def of_prompts(pipeline: Pipeline, prompts: Sequence[Asked], excerpts: Sequence[Excerpt]) -> dict[Asked, list[Answer]]:
     found = defaultdict(list)
-    for n, asked in enumerate(track(paraphrases(), "prompts")):
+    for n, asked in enumerate(track(prompts, "prompts")):
         for k in range(EXCERPTS):
             excerpt = excerpts[(EXCERPTS * n + k) % len(excerpts)]
             motion = pipeline.generate(excerpt.speech, seed=excerpt.seed, **{asked.part: asked.text})
@@ -194,10 +201,11 @@ def run(model: str, data: Path | None, out: Path | None, device: str = "cpu") ->
     pipeline = load_pipeline(model, device)
     pairs = zip(held_out.excerpts(human), held_out.excerpts(spoken), strict=False)
     excerpts = [excerpt for pair in pairs for excerpt in pair]
-    answers = of_prompts(pipeline, excerpts)
+    answers = of_prompts(pipeline, paraphrases(), excerpts)
     tables = {
         "what is done": by_motion(answers),
         "every prompt": by_prompt(answers),
+        "contents in styles never seen together": by_prompt(of_prompts(pipeline, STYLED, excerpts)),
         "the other parts, and how prompted motion looks": of_the_rest(
             pipeline, excerpts, held_out.recordings([*human, *spoken])
         ),
