@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tiny
 
+from cospeech.data import actions
 from cospeech.data.actions import perform
 from cospeech.pipeline import Pipeline
 from cospeech.recipes import held_out, obedience
@@ -23,6 +24,12 @@ def test_planted_actions_obey_and_others_do_not(wanted):
 
     assert does(ACTIONS[wanted]).done
     assert not does("nod").done
+
+
+def test_prompts_are_no_captions_but_those_that_are_plain_names():
+    captions = {caption.text for caption in actions.captions()}
+    known = {asked.text for asked in obedience.paraphrases()} & captions
+    assert known == {"walks forward", "runs", "turns left", "bows", "claps", "crouches"}
 
 
 def test_every_prompt_has_a_criterion_and_is_in_the_table():

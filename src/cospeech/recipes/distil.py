@@ -33,7 +33,7 @@ from cospeech.models.sentence import SentenceConfig, SentenceEncoder
 from cospeech.recipes.loop import Run, Training
 
 SAME, OTHER = 0.95, 0.5  # how alike sentences are that ask for the same, at least, and for different things, at most
-EVERYDAY = 4000
+EVERYDAY = 10_000  # tries; many are equal
 NOTHING = "nothing"
 STRANGE, RELATED = (
     0.35,

@@ -80,7 +80,7 @@ STARTERS = {
         data="starter_open_data.md",
     ),
 }
-CORPUS_VERSION = 3  # to be raised with every change to `cospeech.data` that makes other clips
+CORPUS_VERSION = 4  # to be raised with every change to `cospeech.data` that makes other clips
 GUIDANCE = GuidanceConfig(speech=2.5, prompt=2.5, hears_under_prompt=())
 BETA = 1.0  # of the loss of the diffusion
 # Fingers fidget by chance: much to learn that matters little. Lips that miss a closure are seen at once.
@@ -113,7 +113,7 @@ class MakeStarter:
     tokenizer_batch: int = 32
     diffusion_steps: int = 20_000
     diffusion_batch: int = 32
-    sentence_steps: int = 4_000
+    sentence_steps: int = 6_000
     teacher: Path | None = None  # folder of the sentence encoder from which the small one learns
     accelerator: str = "auto"
     together: int = 2  # networks trained at a time before the last one, each in a process with one thread

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from safetensors.torch import load_file
 
 from cospeech import checkpoint as checkpoints
+from cospeech import features
 from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
 from cospeech.config import changed, load_json
 from cospeech.data.store import ClipInfo, Store
@@ -67,7 +68,7 @@ def tokenizer_config(system: str, part: str, store: Path) -> TrainTokenizer:
         save_every=1000,
         precision="32-true",
     )
-    frames = _frames(store, speaking=None if system == "T" else True)
+    frames = _frames(store, None if system == "T" else True, features.layout(part).recorded)
     return TrainTokenizer(
         store,
         part,
@@ -166,11 +167,15 @@ def named(network: str, name: str, store: Path) -> TrainTokenizer | TrainTmr:
     return tokenizer_config(system.upper(), part, store)
 
 
-def _frames(store: Path, speaking: bool | None) -> dict[str, int]:
-    """Source -> frames of its training clips with speech, without, or (None) of all."""
+def _frames(store: Path, speaking: bool | None, recorded: str = "") -> dict[str, int]:
+    """Source -> frames of its training clips with speech, without, or (None) of all.
+
+    Args:
+        recorded: Of the body, what must be real in them.
+    """
     frames: dict[str, int] = defaultdict(int)
     for info in _training(store):
-        if speaking is None or ("speech" in info.has) == speaking:
+        if (speaking is None or ("speech" in info.has) == speaking) and (not recorded or recorded in info.has):
             frames[info.source] += info.num_frames
     if not frames:
         raise DataError(f"{store}: no training clip {'with' if speaking is not False else 'without'} speech.")
