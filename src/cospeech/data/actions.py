@@ -165,7 +165,12 @@ def _go_forward(
     fps, num_frames = base.fps, len(base)
     begin = round(rng.uniform(_MARGIN_S, _SOON_S) * fps)
     there = begin + round(gait.START_S * fps)
-    end = num_frames if lasts else there + round(rng.uniform(*_HOLD_S) * fps)
+    end = (
+        num_frames if lasts else min(there + round(rng.uniform(*_HOLD_S) * fps), num_frames - round(gait.STOP_S * fps))
+    )
+    if end < there:
+        needed_s = _SOON_S + gait.START_S + gait.STOP_S
+        raise DataError(f"The action takes {needed_s:.1f} s, not {num_frames / fps:.1f} s. Ask for more frames.")
     stands = min(end + round(gait.STOP_S * fps), num_frames)
     return gait.go(name, base, begin, end, swings, rng), begin, there, stands
 
@@ -222,6 +227,7 @@ def _play(action: Action, num_frames: int, fps: float, rng: np.random.Generator,
             _reach(score, key.goals, scale, style, at, length, fps)
             at += length
         if stays:
+            score.end = num_frames
             return score
         at += hold
         if not action.walks:  # all at once, else step by step the way they came
