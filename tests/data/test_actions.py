@@ -199,19 +199,14 @@ def test_an_action_that_does_not_fit_is_an_error(name):
         does(name, num_frames=60)
 
 
-def test_the_last_bow_of_many_is_as_deep_and_the_feet_stay():
-    """Also where the clip ends in the middle of it."""
-    deepest = []
-    for seed in range(12):
-        performed, joints = does("bow", seed, 200, lasts=True)
-        trunk = of(joints, "neck") - of(joints, "pelvis")
-        lean = np.degrees(np.arctan2(np.linalg.norm(trunk[:, [0, 2]], axis=1), trunk[:, 1]))
-        bows = np.flatnonzero((lean[1:-1] > lean[:-2]) & (lean[1:-1] >= lean[2:]) & (lean[1:-1] > 15)) + 1
-        deepest += [lean[frame] for frame in bows]
-        feet = joints[:, skeleton.FEET]
-        assert np.abs(feet - feet[0]).max() < 0.01, seed
-        assert performed.motion.poses[-1, 0, 0] > 0.2 or lean[-1] < 25, seed  # legs and trunk bow together
-    assert min(deepest) > 30
+def test_legs_stay_in_an_action_that_the_end_cuts_off():
+    cut_off = 0
+    for seed in range(60):
+        score = actions._play(ACTIONS["bow"], 200, 30, np.random.default_rng(seed), lasts=True)
+        if np.abs(score.values("pelvis")[-1]).max() > 0.1:
+            cut_off += 1
+            assert score.end == 200
+    assert cut_off > 3
 
 
 def test_clips_of_silent_people_say_what_is_real_in_them():
