@@ -355,7 +355,7 @@ def train(
     config: Annotated[Path, arg(metavar="CONFIG")],
     out: Annotated[Path, arg(metavar="RUN")],
     /,
-    set: Annotated[tuple[str, ...], arg(metavar="KEY=VALUE")] = (),
+    set: Annotated[tuple[str, ...], arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction] = (),
     store: Path | None = None,
     accelerator: str = "auto",
     teacher: Path | None = None,
@@ -376,8 +376,8 @@ def train(
             /lower_trans, syntalker-t/upper, /hands, /lower, and of a tmr syntalker-t. For a starter, the folder with
             the data sets named in its CARD; for a syntalker, a store.
         out: Run directory: gets config, versions, log and weights.
-        set: Settings to change, such as training.steps=1000 training.devices=4; for a syntalker those of its networks,
-            tokenizer.training.steps=1000 diffusion.training.batch_size=16.
+        set: A setting to change, such as training.steps=1000; for a syntalker one of its networks', such as
+            diffusion.training.steps=1000. May be given several times.
         store: For published settings: the store to learn from.
         accelerator: For a starter: cpu, cuda, or auto.
         teacher: For a starter: folder of the sentence encoder all-MiniLM-L6-v2, from which its small one learns to
@@ -426,8 +426,14 @@ def train(
         }[network]
         if store is not None and network == "diffusion":
             raise ConfigError("--store goes with published settings, which for a diffusion are those of syntalker-s.")
-        settings = load_toml(kind, config) if store is None else syntalker.named(network, str(config), store)
-        run(changed(settings, set), out)
+        if store is None and str(config).startswith("syntalker-") and not config.exists():
+            raise ConfigError(f"{config}: published settings need --store, the store to learn from.")
+        run(
+            changed(load_toml(kind, config), set)
+            if store is None
+            else syntalker.named(network, str(config), store, set),
+            out,
+        )
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -41,6 +41,10 @@ class MissingExtra(CospeechError):
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"`{package}` is not installed. Install it with: pip install 'cospeech[{extra}]'")
+        self._given = package, extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), self._given  # it may come from another process
 
 
 class CospeechWarning(UserWarning):

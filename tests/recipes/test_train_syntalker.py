@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from cospeech import cli, load_pipeline
 from cospeech import config as configs
 from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
-from cospeech.errors import ConfigError, DataError
+from cospeech.errors import CheckpointError, ConfigError, DataError, MissingExtra
 from cospeech.models.syntalker import Denoiser
-from cospeech.recipes import diffusion, syntalker, vocabulary
+from cospeech.recipes import diffusion, loop, syntalker, vocabulary
 from cospeech.recipes.diffusion import TrainDiffusion
 from cospeech.recipes.loop import learning_rate
 from cospeech.recipes.syntalker import MakeSynTalker, diffusion_config, tokenizer_config
@@ -94,7 +94,7 @@ def test_words_of_a_store_get_rows_and_vectors(store, words, tmp_path):
         vocabulary.make(store, out=tmp_path / "none", least=99)
 
 
-def test_published_settings(store, words, tmp_path):
+def test_published_settings(store, words):
     upper = tokenizer_config("S", "upper", store)
     assert (upper.training.steps, upper.training.batch_size, upper.training.lr) == (300_000, 256, 2e-4)
     assert upper.sources == {"beat2": 1.0}
@@ -106,21 +106,83 @@ def test_published_settings(store, words, tmp_path):
     assert s.training.steps == 500
     assert s.sources == {"beat2": 1.0}
     assert [learning_rate(s.training, step) for step in (0, 499)] == [1.0, 1.0]
+    smaller = diffusion_config("S", store, {}, words, settings=["training.batch_size=2", "training.devices=2"])
+    assert smaller.training.steps == 500 * (9 // 4)
+    assert diffusion_config("S", store, {}, words, settings=["training.steps=7"]).training.steps == 7
 
 
 def test_the_mix_is_two_to_one_and_an_epoch_counts_both(store, words, tmr_run):
-    config = diffusion_config("T", store, {}, words, tmr_run, use_amass=True)
-    assert config.sources == pytest.approx({"beat2": 2 / 3, "amass": 1 / 3})
-    assert [learning_rate(config.training, step) for step in (0, 200, 400)] == pytest.approx([1, 0.1, 0.01])
-    assert syntalker._windows(store, config.model, use_amass=True) == 3 * 3 + 2
-    assert syntalker._windows(store, config.model, use_amass=False) == 3 * 3
+    few = ["training.batch_size=2"]
+    config = diffusion_config("T", store, {}, words, tmr_run, use_amass=True, settings=few)
+    assert config.training.steps == 600 * ((3 * 3 + 2 * 2) // 2)
+    sources = ["beat2", "amass without speech"]
+    assert diffusion._shares(config, sources) == pytest.approx(dict(zip(sources, (2 / 3, 1 / 3), strict=True)))
+    rates = [
+        learning_rate(config.training, step) for step in (0, config.training.steps // 3, config.training.steps - 1)
+    ]
+    assert rates == pytest.approx([1, 0.1, 0.01])
+    alone = diffusion_config("T", store, {}, words, tmr_run, settings=few)
+    assert alone.training.steps == 600 * (9 // 2)
+    assert alone.sources == {"beat2": 1.0}
+
+
+def test_what_does_not_fit_together_is_said_before_anything_is_trained(store, words, tmr_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(syntalker.loop, "train_together", lambda *_: pytest.fail("training has begun"))
+
+    def make(settings=(), system="S", space=None, amass=False, out="run", store=store):
+        return syntalker.make(MakeSynTalker(store, tmp_path / out, system, words, space, amass, (*SMALL, *settings)))
+
+    for setting, message in [
+        ("tokenizer.model.downsamplings=3", "frames_per_step 8, the denoiser needs 4"),
+        ("tokenizer.model.quantizer.code_dim=8", "code_dim 8, the denoiser needs 4"),
+        ('diffusion.quirks=["nonsense"]', "Unknown quirk"),
+        ("diffusion.caption_share=1.0", "`caption_share` is for styles"),
+        ("diffusion.weights.uper=3.0", "`uper`"),
+        ("diffusion.audio_dropout_under_style=0.5", "with styles"),
+        ("diffusion.training.devices=3", "were started|Cannot train"),
+    ]:
+        if "devices" in setting:
+            monkeypatch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(ConfigError, match=message):
+            make([setting])
+    monkeypatch.delenv("WORLD_SIZE")
+    with pytest.raises(ConfigError, match="--use-amass is for"):
+        make(amass=True)
+    (tmp_path / "mine" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "mine" / "checkpoint" / "notes.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match="other files"):
+        make(out="mine")
+    mute = talk(1)
+    write_store(tmp_path / "mute.npz", [StoredClip(mute.info, mute.poses, mute.translation, mute.face, mute.speech)])
+    with pytest.raises(DataError, match="without recordings"):
+        make(store=tmp_path / "mute.npz")
+    write_store(tmp_path / "talk.npz", [talk(1)])
+    with pytest.raises(DataError, match="every training clip has speech"):
+        make(system="T", space=tmr_run, amass=True, store=tmp_path / "talk.npz")
+
+
+def test_the_first_error_of_several_trainings_ends_the_others(tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(MissingExtra, match="nonsense"):
+        loop.train_together([(_waits, None, tmp_path), (_fails, None, tmp_path), (_waits, None, tmp_path)], 2)
+    assert time.monotonic() - begin < 60
+
+
+def _waits(*_):
+    time.sleep(120)
+
+
+def _fails(*_):
+    raise MissingExtra("nonsense", "train")
 
 
 @pytest.mark.parametrize("system", ["S", "T"])
 def test_from_a_store_to_motion(system, store, words, tmr_run, tmp_path):
     space = tmr_run if system == "T" else None
-    made = syntalker.make(MakeSynTalker(store, tmp_path / "run", system, words, space, system == "T", SMALL))
+    settings = (*SMALL, 'diffusion.quirks=["onset-positions"]')
+    made = syntalker.make(MakeSynTalker(store, tmp_path / "run", system, words, space, system == "T", settings))
     pipeline = load_pipeline(made)
+    assert pipeline.quirks == ("onset-positions",)
     assert "a licence" in pipeline.config.licence
     assert pipeline.vocabulary["hello"] == UNKNOWN + 2
     speech = Speech(talk(9).samples, 16_000, talk(9).info.words)
@@ -130,7 +192,7 @@ def test_from_a_store_to_motion(system, store, words, tmr_run, tmp_path):
     assert np.isfinite(motion.poses).all()
     # What is trained already is not trained again.
     before = (tmp_path / "run" / "diffusion" / "denoiser.safetensors").stat().st_mtime_ns
-    syntalker.make(MakeSynTalker(store, tmp_path / "run", system, words, space, system == "T", SMALL))
+    syntalker.make(MakeSynTalker(store, tmp_path / "run", system, words, space, system == "T", settings))
     assert (tmp_path / "run" / "diffusion" / "denoiser.safetensors").stat().st_mtime_ns == before
     if system == "T":
         pipeline.style_of(np.random.default_rng(0).normal(size=(100, 623)).astype(np.float32))
@@ -187,6 +249,10 @@ def test_captions_are_styles_as_often_as_one_likes(tokenizers, store):
     assert there.all()
     torch.testing.assert_close(style[0], styles.space.motion_encoder(vectors[:1]).mean[0])
     assert (style[1] - styles.space.motion_encoder(vectors[1:]).mean[0]).abs().max() > 1e-3
+    half = diffusion.Styles.of(configs.changed(tokenizers["T"], ["caption_share=0.5"]))
+    drawn = [half(batch, np.random.default_rng(n))[0][1] for n in range(40)]
+    by_caption = np.mean([torch.allclose(each, style[1]) for each in drawn])
+    assert 0.25 < by_caption < 0.75
     motions = diffusion.Styles.of(tokenizers["T"])(batch, np.random.default_rng(0))[0]
     torch.testing.assert_close(motions, styles.space.motion_encoder(vectors).mean)
 
@@ -237,6 +303,7 @@ def test_word_vectors_begin_the_table_and_are_learned(tokenizers, words, tmp_pat
         (["syntalker-s", "STORE", "OUT", "--vocabulary", "OUT"], "holds no vocabulary"),
         (["syntalker-s", "STORE", "OUT", "--teacher", "OUT"], "--teacher has no use"),
         (["tokenizer", "syntalker-s/face", "OUT", "--store", "STORE"], "Unknown settings `syntalker-s/face`"),
+        (["tokenizer", "syntalker-s/upper", "OUT"], "need --store"),
         (["diffusion", "syntalker-s", "OUT", "--store", "STORE"], "--store goes with"),
         (["tmr", "x.toml", "OUT", "--use-amass"], "--use-amass has no use"),
     ],
@@ -251,8 +318,8 @@ def test_what_makes_no_sense_is_one_line(arguments, message, store, words, tmp_p
 
 def test_a_published_tokenizer_by_name(store, tmp_path):
     small = [setting.removeprefix("tokenizer.") for setting in SMALL if setting.startswith("tokenizer.")]
-    arguments = ["tokenizer", "syntalker-t/hands", str(tmp_path / "run"), "--store", str(store), "--set", *small]
-    assert cli.main(["train", *arguments]) == 0
+    arguments = ["tokenizer", "syntalker-t/hands", str(tmp_path / "run"), "--store", str(store)]
+    assert cli.main(["train", *arguments, *(each for setting in small for each in ("--set", setting))]) == 0
     config = configs.load_json(syntalker.TrainTokenizer, tmp_path / "run" / "config.json")
     assert (config.motion, config.part, config.model.channels) == ("humanml3d", "hands", 360)
 
@@ -280,4 +347,10 @@ def test_two_processes_train_one_denoiser(system, tokenizers, tmp_path):
     command = [sys.executable, str(script), str(tmp_path / "config.json"), str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert load_file(tmp_path / "run" / "denoiser.safetensors")
+    assert done.stdout.count("step 4/4") == 1
+    alone = configs.changed(tokenizers[system], ["training.steps=4"])
+    diffusion.train(alone, tmp_path / "alone")
+    weights = [load_file(tmp_path / run / "denoiser.safetensors") for run in ("run", "alone")]
+    assert any(
+        (weights[0][name] - weights[1][name]).abs().max() > 1e-6 for name in weights[0]
+    )  # of twice as many windows

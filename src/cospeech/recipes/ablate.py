@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import tyro
 from rich.progress import track
 from safetensors.torch import load_file
 
@@ -27,7 +26,7 @@ from cospeech.hearing import Hearing
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline
-from cospeech.recipes import diffusion, held_out, quality, starter, tokenizer
+from cospeech.recipes import command, diffusion, held_out, quality, starter, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.held_out import Excerpt
 from cospeech.recipes.loop import Training, is_finished
@@ -192,4 +191,4 @@ def _pipeline(
 
 
 if __name__ == "__main__":
-    tyro.cli(ablate)
+    command.run(ablate)

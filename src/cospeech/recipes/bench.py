@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 import torch
-import tyro
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -30,7 +29,7 @@ from cospeech.files import load_motion, save
 from cospeech.finish import finish, steady
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
-from cospeech.recipes import quality
+from cospeech.recipes import command, quality
 from cospeech.speech import Speech
 
 DURATIONS_S = (0.05, 1.0, 4.3, 63.53, 600.0)
@@ -223,4 +222,4 @@ def remake_real_minute(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(remake_real_minute)
+    command.run(remake_real_minute)

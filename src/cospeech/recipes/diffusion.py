@@ -6,7 +6,7 @@ Latents are computed once: clips are encoded whole, from each of their first fra
 any frame.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,11 @@ from cospeech.models.sentence import SentenceEncoder
 from cospeech.models.syntalker import Denoiser, DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import Tokenizer
 from cospeech.nn.diffusion import add_noise, cosine_schedule, x0_loss
+from cospeech.quirks import check as check_quirks
 from cospeech.recipes import distil, vocabulary
 from cospeech.recipes.loop import Run, Training
 from cospeech.recipes.tmr import Space
-from cospeech.recipes.tokenizer import TrainTokenizer, part_vectors
+from cospeech.recipes.tokenizer import Mirror, TrainTokenizer, part_vectors, versions
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class TrainDiffusion:
     vocabulary: Folder of `recipes.vocabulary`, for a denoiser that reads words.
     quirks: Of `cospeech.quirks`, those of hearing, for a denoiser that hears samples.
     any_frame: Windows begin at any frame, not only at every fourth. Four times the latents to keep.
-    mirror: Mirrored clips, too.
+    mirror: Which clips are learned from mirrored as well: all, those without speech, none.
+    silent_share: Share of the windows without speech; `sources` then share those with speech and those without, each by
+        itself. None: windows come as `sources` say.
     """
 
     store: Path
@@ -69,7 +72,8 @@ class TrainDiffusion:
     vocabulary: Path | None = None
     quirks: tuple[str, ...] = ()
     any_frame: bool = True
-    mirror: bool = True
+    mirror: Mirror = "all"
+    silent_share: float | None = None
 
     def __post_init__(self) -> None:
         if self.sentences is not None and self.tmr is not None:
@@ -80,6 +84,32 @@ class TrainDiffusion:
             )
         if (self.vocabulary is None) != (self.model.words is None):
             raise ConfigError("A denoiser with `words` needs a `vocabulary`, one without has no use for it.")
+        frames = isinstance(self.model.audio, FrameEncoderConfig)
+        if frames and (self.model.words is not None or self.quirks):
+            raise ConfigError("A denoiser that hears features of frames reads no `words` and has no `quirks`.")
+        check_quirks(self.quirks)
+        if self.caption_share and self.tmr is None:
+            raise ConfigError("`caption_share` is for styles from `tmr`.")
+        if self.audio_dropout_under_style is not None and self.model.style_dim is None:
+            raise ConfigError("`audio_dropout_under_style` is for a denoiser with styles.")
+        if self.silent_share and self.model.style_dim is None:
+            raise ConfigError(
+                "A denoiser without styles learns from clips with speech alone: `silent_share` must be 0."
+            )
+        for part in self.weights:
+            if part not in self.model.parts:
+                raise ConfigError(f"`weights` name `{part}`; parts are {', '.join(self.model.parts)}.")
+
+    def check_tokenizers(self, configs: Mapping[str, TrainTokenizer]) -> None:
+        """Raise `ConfigError` where these are not what the denoiser is to be trained over."""
+        for part, config in configs.items():
+            for name, theirs, ours in (
+                ("code_dim", config.model.quantizer.code_dim, self.model.code_dim),
+                ("frames_per_step", config.model.frames_per_step, self.model.frames_per_step),
+                ("motion", config.motion, next(iter(configs.values())).motion),
+            ):
+                if theirs != ours:
+                    raise ConfigError(f"The tokenizer of `{part}` has {name} {theirs}, the denoiser needs {ours}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +165,14 @@ class Batch(NamedTuple):
 
 def train(config: TrainDiffusion, directory: Path) -> None:
     model = config.model
-    tokenizers = {part: TrainedTokenizer.load(config.tokenizers[part]) for part in model.parts}
+    runs = {part: config.tokenizers[part] for part in model.parts}
+    config.check_tokenizers({part: load_json(TrainTokenizer, run / "config.json") for part, run in runs.items()})
+    tokenizers = {part: TrainedTokenizer.load(run) for part, run in runs.items()}
     words = vocabulary.load(config.vocabulary) if config.vocabulary else None
     styles = Styles.of(config)
     items, sources = _items(config, tokenizers, words, styles)
     lengths = [{"latents": item.encoded.latents} for item in items]
-    windows = Windows(lengths, sources, config.sources, model.window_steps)
+    windows = Windows(lengths, sources, _shares(config, sources), model.window_steps)
     schedule = cosine_schedule(model.num_timesteps)
 
     run = Run(directory, config, config.training, partial(_network, config, words))
@@ -154,7 +186,7 @@ def train(config: TrainDiffusion, directory: Path) -> None:
         deaf = torch.full((len(x0),), config.audio_dropout, device=run.device)
         style = has_style = None
         if styles:
-            style, there = styles(batch, np.random.default_rng(run.key()))
+            style, there = styles(batch, np.random.default_rng((*run.key(), 2)))  # not those that chose the windows
             has_style = there & (torch.rand(len(x0), device=run.device) >= config.style_dropout)
             if config.audio_dropout_under_style is not None:
                 deaf[has_style] = config.audio_dropout_under_style
@@ -218,13 +250,30 @@ def _items(
         speaks = "speech" in clip.info.has
         if config.sources.get(clip.info.source, 0) == 0 or not (speaks or (styles and styles.has(clip))):
             continue
+        if config.silent_share == 0 and not speaks:
+            continue
         hears = _hears(clip, config, words) if speaks else None
-        for version in (clip, clip.mirrored()) if config.mirror else (clip,):
+        for version in versions(clip, config.mirror):
             vectors = styles.vectors(version) if styles else None
             for encoded in encode_clip(version, tokenizers, config.model, config.any_frame):
                 items.append(Item(encoded, hears, version.info.captions, vectors))
-                sources.append(clip.info.source)
+                sources.append(clip.info.source if speaks or config.silent_share is None else _silent(clip.info.source))
     return items, sources
+
+
+def _silent(source: str) -> str:
+    return f"{source} without speech"
+
+
+def _shares(config: TrainDiffusion, sources: Sequence[str]) -> dict[str, float]:
+    """Share of the windows from each of the sources that `_items` tells apart."""
+    if config.silent_share is None:
+        return config.sources
+    shares: dict[str, float] = {}
+    for name, whole in ((str, 1 - config.silent_share), (_silent, config.silent_share)):
+        there = {name(source): share for source, share in config.sources.items() if name(source) in sources}
+        shares |= {source: whole * share / sum(there.values()) for source, share in there.items()}
+    return shares
 
 
 def _hears(

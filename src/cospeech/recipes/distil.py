@@ -30,6 +30,7 @@ from cospeech.errors import CheckpointError
 from cospeech.formats.output import replacing
 from cospeech.models.minilm import CONFIG, MiniLM
 from cospeech.models.sentence import SentenceConfig, SentenceEncoder
+from cospeech.recipes import command
 from cospeech.recipes.loop import Run, Training
 
 SAME, OTHER = 0.95, 0.5  # how alike sentences are that ask for the same, at least, and for different things, at most
@@ -238,6 +239,4 @@ def show(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    import tyro  # no training needs it
-
-    tyro.cli(show)
+    command.run(show)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import tyro
 
 from cospeech import prosody
 from cospeech.data import voices
 from cospeech.data.voices import Phone
 from cospeech.errors import DataError
+from cospeech.recipes import command
 from cospeech.speech import Speech
 
 EXCERPT_S = 10.0
@@ -124,4 +124,4 @@ def write(data: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(write)
+    command.run(write)

@@ -10,15 +10,16 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 import cospeech
@@ -37,8 +38,9 @@ class Training:
     batch_size: int  # on each device
     lr: float = 2e-4
     warmup_steps: int = 500
-    final_lr: float = 0.05  # of `lr`: reached along a cosine, or, where there are `drops`, multiplied at each of them
-    drops: tuple[int, ...] = ()  # steps
+    schedule: Literal["cosine", "drops"] = "cosine"
+    final_lr: float = 0.05  # of `lr`: where the cosine ends, or what each of the drops multiplies by
+    drops: tuple[float, ...] = ()  # parts of the steps after which the rate drops
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0
@@ -54,6 +56,12 @@ class Training:
         for name in ("steps", "batch_size", "save_every", "devices", "nodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        if self.drops and self.schedule != "drops":
+            raise ConfigError("`drops` belong to the schedule `drops`.")
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.nodes
 
 
 class Run:
@@ -75,6 +83,8 @@ class Run:
         self.plain = model  # the network itself: its methods and its state dict
         self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.first = self._resume()
+        if self.fabric.broadcast(self.first) != self.first:
+            raise ConfigError(f"{self.directory}: other processes find another state there. All need the same disk.")
         self._step, self._since, self._writer = self.first, time.monotonic(), None
 
     @property
@@ -168,8 +178,14 @@ def train_together(jobs: Sequence[tuple[Callable[[Any, Path], None], Any, Path]]
             train(config, directory)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for running in [pool.submit(_train_alone, *job) for job in jobs]:
-            running.result()
+        running = [pool.submit(_train_alone, *job) for job in jobs]
+        try:
+            for done in as_completed(running):
+                done.result()
+        except BaseException:  # the others would go on for days before it is said
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def _train_alone(train: Callable[[Any, Path], None], config: Any, directory: Path) -> None:
@@ -181,9 +197,10 @@ def _train_alone(train: Callable[[Any, Path], None], config: Any, directory: Pat
 
 def once(write: Callable[[], T]) -> T | None:
     """Do what one process is to do while the others wait; None in those."""
-    alone = not torch.distributed.is_initialized()
-    done = write() if alone or torch.distributed.get_rank() == 0 else None
-    if not alone:
+    together = torch.distributed.is_initialized()
+    rank = torch.distributed.get_rank() if together else int(os.environ.get("RANK", 0))
+    done = write() if rank == 0 else None
+    if together:
         torch.distributed.barrier()
     return done
 
@@ -204,13 +221,18 @@ def learning_rate(training: Training, step: int) -> float:
     import math
 
     warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
-    if training.drops:
-        return warm * training.final_lr ** sum(step >= drop for drop in training.drops)
+    if training.schedule == "drops":
+        return warm * training.final_lr ** sum(step >= drop * training.steps for drop in training.drops)
     fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / training.steps)))
     return warm * (training.final_lr + (1 - training.final_lr) * fall)
 
 
 def _fabric(training: Training) -> Fabric:
+    started = int(os.environ.get("WORLD_SIZE", training.processes))
+    if started != training.processes:
+        raise ConfigError(
+            f"{started} processes were started, but `devices` times `nodes` of the training is {training.processes}."
+        )
     precision = training.precision
     if precision == "auto":
         on_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
@@ -223,7 +245,8 @@ def _fabric(training: Training) -> Fabric:
             num_nodes=training.nodes,
             precision=precision,
         )
-    except (RuntimeError, ValueError, TypeError) as error:  # a device that is not there, a word Fabric does not know
+    # A device that is not there, a word Fabric does not know.
+    except (MisconfigurationException, RuntimeError, ValueError, TypeError) as error:
         raise ConfigError(f"Cannot train with accelerator `{training.accelerator}`: {error}") from None
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -21,6 +20,7 @@ from cospeech.errors import DataError
 from cospeech.metrics import retrieval
 from cospeech.models.minilm import MiniLM
 from cospeech.pipeline import load_pipeline
+from cospeech.recipes import command
 from cospeech.recipes.tmr import Space
 from cospeech.sentences import Sentences
 
@@ -87,4 +87,4 @@ def _alike(folder: Path | None, texts: Sequence[str]) -> np.ndarray | None:
 
 
 if __name__ == "__main__":
-    tyro.cli(measure)
+    command.run(measure)

@@ -15,7 +15,7 @@ every 20 frames of every clip with speech and one window of every other clip; he
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,18 +28,19 @@ from cospeech.config import changed, load_json
 from cospeech.data.store import ClipInfo, Store
 from cospeech.errors import ConfigError, DataError
 from cospeech.models import tokenizer as tokenizers
-from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T, DenoiserConfig
+from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T
 from cospeech.recipes import diffusion, loop, tokenizer, vocabulary
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tmr import Space, TrainTmr
-from cospeech.recipes.tokenizer import TrainTokenizer
+from cospeech.recipes.tokenizer import Mirror, TrainTokenizer
 
 DISTILBERT, MINILM = Path("distilbert/distilbert-base-uncased"), Path("sentence-transformers/paraphrase-MiniLM-L6-v2")
 EVERY_FRAMES = 20  # from one window of an epoch to the next
 AMASS_SHARE = 1 / 3  # of the windows, where motions without speech are used
 DENOISERS = {"S": replace(SYSTEM_S, parts=("upper", "hands", "lower_trans")), "T": SYSTEM_T}
 MOTION = {"S": "rotations", "T": "humanml3d"}
+MIRROR: dict[str, Mirror] = {"S": "none", "T": "silent"}
 TOKENIZERS = {
     "S": {
         "upper": tokenizers.S_UPPER,
@@ -54,32 +55,38 @@ TOKENIZERS = {
 # --- the published settings -----------------------------------------------------------------------------------------
 
 
-def tokenizer_config(system: str, part: str, store: Path) -> TrainTokenizer:
+def tokenizer_config(system: str, part: str, store: Path, settings: Sequence[str] = ()) -> TrainTokenizer:
+    """Args:
+    settings: What is to be otherwise, as in `config.changed`.
+    """
     training = Training(
         steps=300_000,
         batch_size=256,
         lr=2e-4,
         warmup_steps=1000,
+        schedule="drops",
         final_lr=0.05,
-        drops=(200_000,),
+        drops=(2 / 3,),
         betas=(0.9, 0.99),
         clip_norm=None,
         average=0.0,
         save_every=1000,
         precision="32-true",
     )
-    frames = _frames(store, None if system == "T" else True, features.layout(part).recorded)
-    return TrainTokenizer(
+    recorded = features.layout(part).recorded
+    there = [info for info in _training(store) if recorded in info.has and ("speech" in info.has or system == "T")]
+    config = TrainTokenizer(
         store,
         part,
-        {source: count / sum(frames.values()) for source, count in frames.items()},
+        _by_frames(there, f"{store}: no training clip has the part `{part}`."),
         TOKENIZERS[system][part],
         training,
         std_floor=1e-5,
         motion=MOTION[system],
-        mirror=False,
+        mirror=MIRROR[system],
         unit_latents=False,
     )
+    return changed(config, settings)
 
 
 def diffusion_config(
@@ -89,106 +96,108 @@ def diffusion_config(
     words: Path,
     space: Path | None = None,
     use_amass: bool = False,
+    settings: Sequence[str] = (),
 ) -> TrainDiffusion:
     """Args:
     runs: Part -> run directory of its tokenizer.
     words: Folder of `recipes.vocabulary`.
     space: Run directory of `recipes.tmr`, for T.
     use_amass: Learn from motions without speech, too.
+    settings: What is to be otherwise, as in `config.changed`. Without steps among them, they are as many as make the
+        published number of epochs with the batches that are there.
     """
     model = DENOISERS[system]
     table = vocabulary.load(words).vectors
     model = replace(model, words=replace(model.words, num_words=len(table), embedding_dim=table.shape[1]))
     if space is not None:
         model = replace(model, style_dim=load_json(TrainTmr, space / "config.json").model.width)
-    speaking, silent = _frames(store, True), _frames(store, False) if use_amass else {}
-    sources = {source: count / sum(speaking.values()) for source, count in speaking.items()}
-    if silent:
-        sources = {source: share * (1 - AMASS_SHARE) for source, share in sources.items()}
-        for source, count in silent.items():
-            sources[source] = sources.get(source, 0.0) + AMASS_SHARE * count / sum(silent.values())
-    batch, epochs, drops = {"S": (40, 500, ()), "T": (200, 600, (200, 400))}[system]
-    epoch = max(_windows(store, model, use_amass) // batch, 1)
     training = Training(
-        steps=epochs * epoch,
-        batch_size=batch,
+        steps=1,
+        batch_size={"S": 40, "T": 200}[system],
         lr=5e-5,
         warmup_steps=0,
+        schedule="drops",
         final_lr=0.1,
-        drops=tuple(drop * epoch for drop in drops) or (epochs * epoch,),
+        drops={"S": (), "T": (1 / 3, 2 / 3)}[system],
         betas=(0.5, 0.999),
         clip_norm=0.99,
         average=0.0,
         precision="32-true",
     )
-    return TrainDiffusion(
+    long = [info for info in _training(store) if info.num_frames >= model.window_frames]
+    speaking = [info for info in long if "speech" in info.has]
+    silent = [info for info in long if "speech" not in info.has and use_amass]
+    if use_amass and not silent:
+        raise DataError(f"{store}: every training clip has speech. Leave --use-amass out.")
+    _by_frames(speaking, f"{store}: no training clip has speech and {model.window_frames} frames.")
+    config = TrainDiffusion(
         store,
         runs,
-        sources,
+        _by_frames([*speaking, *silent], ""),
         model,
         training,
         audio_dropout=0.0,
         tmr=space if system == "T" else None,
         vocabulary=words,
         any_frame=False,
-        mirror=False,
+        mirror=MIRROR[system],
+        silent_share=AMASS_SHARE if use_amass else 0.0,
     )
+    config = changed(config, settings)
+    cut = [(info.num_frames - config.model.window_frames) // EVERY_FRAMES + 1 for info in speaking]
+    return _epochs(config, {"S": 500, "T": 600}[system], sum(cut) + 2 * len(silent), settings)
 
 
-def tmr_config(store: Path) -> TrainTmr:
+def tmr_config(store: Path, settings: Sequence[str] = ()) -> TrainTmr:
     """With DistilBERT and a sentence encoder from the hub, unless settings say where they are."""
-    captioned = sum(bool(info.captions) for info in _training(store))
-    steps = 300 * max(captioned // 512, 1)  # epochs of batches of 128 on each of four devices
     training = Training(
-        steps=steps,
-        batch_size=128,
+        steps=1,
+        batch_size=128,  # published: on each of four devices
         lr=1e-4,
         warmup_steps=0,
-        drops=(steps,),
+        schedule="drops",
         betas=(0.9, 0.999),
         weight_decay=0.01,
         clip_norm=None,
         average=0.0,
-        devices=4,
         precision="32-true",
     )
-    return TrainTmr(store, DISTILBERT, training, MINILM)
+    config = changed(TrainTmr(store, DISTILBERT, training, MINILM), settings)
+    used = sum(bool(info.captions) and info.num_frames > config.shortest for info in _training(store))
+    return _epochs(config, 300, 2 * used, settings)  # mirrored, too
 
 
-def named(network: str, name: str, store: Path) -> TrainTokenizer | TrainTmr:
+def named(network: str, name: str, store: Path, settings: Sequence[str] = ()) -> TrainTokenizer | TrainTmr:
     """The published settings of a tokenizer, such as "syntalker-s/upper", or of the text-motion space "syntalker-t"."""
     known = [f"syntalker-{system.lower()}/{part}" for system, parts in TOKENIZERS.items() for part in parts]
     known = known if network == "tokenizer" else ["syntalker-t"]
     if name not in known:
-        raise ConfigError(f"Unknown settings `{name}` of a {network}. Known: {', '.join(known)}; or name a TOML file.")
+        raise ConfigError(f"Unknown settings `{name}` of a {network} with --store. Known: {', '.join(known)}.")
     if network == "tmr":
-        return tmr_config(store)
+        return tmr_config(store, settings)
     system, part = name.removeprefix("syntalker-").split("/")
-    return tokenizer_config(system.upper(), part, store)
+    return tokenizer_config(system.upper(), part, store, settings)
 
 
-def _frames(store: Path, speaking: bool | None, recorded: str = "") -> dict[str, int]:
-    """Source -> frames of its training clips with speech, without, or (None) of all.
+def _epochs(config: Any, epochs: int, size: int, settings: Sequence[str]) -> Any:
+    """The config with as many steps as make so many epochs, unless the settings say how many steps."""
+    if any(setting.partition("=")[0].strip() == "training.steps" for setting in settings):
+        return config
+    batch = config.training.batch_size * config.training.processes
+    return replace(config, training=replace(config.training, steps=epochs * max(size // batch, 1)))
 
-    Args:
-        recorded: Of the body, what must be real in them.
-    """
+
+def _by_frames(infos: Sequence[ClipInfo], otherwise: str) -> dict[str, float]:
+    """Source -> its share of the frames; `DataError` where there are none."""
     frames: dict[str, int] = defaultdict(int)
-    for info in _training(store):
-        if (speaking is None or ("speech" in info.has) == speaking) and (not recorded or recorded in info.has):
-            frames[info.source] += info.num_frames
+    for info in infos:
+        frames[info.source] += info.num_frames
     if not frames:
-        raise DataError(f"{store}: no training clip {'with' if speaking is not False else 'without'} speech.")
-    return dict(frames)
+        raise DataError(otherwise)
+    return {source: count / sum(frames.values()) for source, count in frames.items()}
 
 
-def _windows(store: Path, model: DenoiserConfig, use_amass: bool) -> int:
-    """Windows of an epoch."""
-    long = [info for info in _training(store) if info.num_frames >= model.window_frames]
-    cut = [(info.num_frames - model.window_frames) // EVERY_FRAMES + 1 for info in long if "speech" in info.has]
-    return sum(cut) + use_amass * (len(long) - len(cut))
-
-
+@cache
 def _training(store: Path) -> list[ClipInfo]:
     return [info for info in Store(store).infos if info.split == "train"]
 
@@ -218,31 +227,36 @@ def make(config: MakeSynTalker) -> Path:
     """Train what is not trained yet; returns the directory of the finished checkpoint."""
     if (config.system == "T") != (config.tmr is not None):
         raise ConfigError("System T takes its styles from --tmr, a run of `cospeech train tmr`; S takes none.")
-    if config.tmr is not None:
-        Space.load(config.tmr)
+    if config.system == "S" and config.use_amass:
+        raise ConfigError("--use-amass is for syntalker-t: S learns from motion with speech alone.")
     for setting in config.settings:
         if setting.partition(".")[0] not in ("tokenizer", "diffusion"):
             raise ConfigError(f"`{setting}` is neither a setting of `tokenizer` nor one of `diffusion`.")
-    parts = DENOISERS[config.system].parts
-    runs, run = {part: config.out / part for part in parts}, config.out / "diffusion"
-    configs = {
-        part: changed(tokenizer_config(config.system, part, config.store), _of("tokenizer", config.settings))
-        for part in parts
-    }
-    whole = diffusion_config(config.system, config.store, runs, config.vocabulary, config.tmr, config.use_amass)
-    whole = changed(whole, _of("diffusion", config.settings))
+    if config.tmr is not None:
+        Space.load(config.tmr)
+    checkpoints.check_target(config.out / "checkpoint")
+    silenced = [info.id for info in _training(config.store) if "speech" in info.has and not info.num_samples]
+    if silenced:
+        raise DataError(f"{config.store}: was prepared without recordings, which SynTalker hears: {silenced[0]}.")
+    parts, store, out = DENOISERS[config.system].parts, config.store, config.out
+    runs, run = {part: out / part for part in parts}, out / "diffusion"
+    configs = {part: tokenizer_config(config.system, part, store, _of("tokenizer", config.settings)) for part in parts}
+    of_diffusion = _of("diffusion", config.settings)
+    whole = diffusion_config(config.system, store, runs, config.vocabulary, config.tmr, config.use_amass, of_diffusion)
+    whole.check_tokenizers(configs)
     for training in (whole.training, *(each.training for each in configs.values())):
         loop.check(training)
     left = [part for part in parts if not is_finished(runs[part], configs[part], "tokenizer.safetensors")]
     if left and run.is_dir():
         raise ConfigError(f"{run}: was trained over other tokenizers than those trained now. Remove it.")
-    devices = max(each.training.devices * each.training.nodes for each in configs.values())
-    jobs = [(tokenizer.train, configs[part], runs[part]) for part in left]
-    loop.train_together(jobs, config.together if devices == 1 else 1)
+    several = any(each.training.processes > 1 for each in configs.values())
+    loop.train_together(
+        [(tokenizer.train, configs[part], runs[part]) for part in left], 1 if several else config.together
+    )
     if not is_finished(run, whole, "denoiser.safetensors"):
         diffusion.train(whole, run)
-    loop.once(partial(export, config.system, config.out))
-    return config.out / "checkpoint"
+    loop.once(partial(export, config.system, out))
+    return out / "checkpoint"
 
 
 def _of(network: str, settings: Sequence[str]) -> list[str]:
@@ -263,6 +277,7 @@ def export(system: str, out: Path) -> None:
         finish=system == "S",
         motion=MOTION[system],
         tmr=space.config if space else None,
+        quirks=settings.quirks,
     )
     networks = Networks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))

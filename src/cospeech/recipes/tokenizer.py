@@ -20,6 +20,8 @@ from cospeech.formats.output import replacing
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
 from cospeech.recipes.loop import Run, Training
 
+Mirror = Literal["all", "silent", "none"]  # clips; silent: those without speech, as speakers have a better hand
+
 
 @dataclass(frozen=True)
 class TrainTokenizer:
@@ -35,14 +37,14 @@ class TrainTokenizer:
     commitment_weight: float = 0.02
     std_floor: float = 0.02  # channels that hardly move are not blown up; published: 0
     motion: Literal["rotations", "humanml3d"] = "rotations"  # what vectors are made of, as in `ModelConfig`
-    mirror: bool = True  # mirrored clips, too
+    mirror: Mirror = "all"  # which clips are learned from mirrored as well
     unit_latents: bool = True  # scaled in the end to unit variance; published: False, and `latent_scale` says how large
 
 
 def train(config: TrainTokenizer, directory: Path) -> None:
     recorded = features.layout(config.part).recorded
-    clips = [clip for clip in Store(config.store).clips("train") if recorded in clip.info.has]
-    clips += [clip.mirrored() for clip in clips if config.mirror]
+    there = [clip for clip in Store(config.store).clips("train") if recorded in clip.info.has]
+    clips = [version for clip in there for version in versions(clip, config.mirror)]
     vectors = [part_vectors(clip, config.motion, [config.part])[config.part] for clip in clips]
     mean, std = statistics(vectors, config.std_floor)
     normal = [{"motion": (vector - mean) / std} for vector in vectors]
@@ -70,6 +72,12 @@ def train(config: TrainTokenizer, directory: Path) -> None:
         with replacing(directory / "tokenizer.safetensors") as path:  # the last file: it says that all is done
             save_file(tokenizer.state_dict(), path)
     run.fabric.barrier()  # nobody reads what is not written yet
+
+
+def versions(clip: StoredClip, mirror: Mirror) -> list[StoredClip]:
+    """The clip, and mirrored where that is wanted."""
+    mirrored = mirror == "all" or (mirror == "silent" and "speech" not in clip.info.has)
+    return [clip, clip.mirrored()] if mirrored else [clip]
 
 
 def part_vectors(clip: StoredClip, motion: str, parts: Sequence[str]) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from cospeech.data.store import Store
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing
+from cospeech.recipes import command
 from cospeech.text import PAD, PAUSE, UNKNOWN
 
 
@@ -52,11 +53,7 @@ def make(store: Path, vectors: Path | None = None, /, *, out: Path, width: int =
         least: How often a word has to be said.
     """
     said = Counter(
-        word.text.strip()
-        for clip in Store(store).infos
-        if clip.split == "train"
-        for word in clip.words
-        if not word.is_pause
+        word.text for clip in Store(store).infos if clip.split == "train" for word in clip.words if not word.is_pause
     )
     words = sorted(word for word, count in said.items() if count >= least)
     if not words:
@@ -74,7 +71,8 @@ def make(store: Path, vectors: Path | None = None, /, *, out: Path, width: int =
         save_file({"vectors": made.vectors}, path)
     with replacing(out / "vocabulary.json") as path:
         path.write_text(json.dumps(rows, ensure_ascii=False, indent=0), encoding="utf-8")
-    print(f"{out}: {len(words)} words, {len(found)} of them with vectors of {vectors or 'nobody'}")
+    of_file = f"{len(found)} of them with vectors of {vectors}" if vectors else "all with random vectors"
+    print(f"{out}: {len(words)} words, {of_file}")
     return made
 
 
@@ -86,7 +84,10 @@ def _read(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
         small.setdefault(word.lower(), []).append(word)
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:
-            width = int(next(lines).split()[1])
+            header = next(lines, "").split()
+            if len(header) != 2 or not header[1].isdigit():
+                raise ValueError("its first line is not how many words there are, and of how many numbers")
+            width = int(header[1])
             for line in lines:
                 word, _, numbers = line.partition(" ")
                 if word not in wanted and word not in small:
@@ -98,12 +99,10 @@ def _read(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
                     found.setdefault(each, vector)
                 if word in wanted:
                     found[word] = vector
-    except (OSError, ValueError, IndexError, StopIteration) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as word vectors: {error}.") from None
     return found
 
 
 if __name__ == "__main__":
-    import tyro  # no training needs it
-
-    tyro.cli(make)
+    command.run(make)
