@@ -222,9 +222,27 @@ def test_clips_spoken_over_keep_the_speech_the_face_and_the_licence(talking, rng
     speech = rng.normal(size=(len(motion), NUM_FEATURES)).astype(np.float32)
     info = ClipInfo("talk", "val", "synthetic", "a licence", len(motion), ("upper", "hands", "lower", "face", "speech"))
     clip = StoredClip(info, motion.poses, motion.translation, motion.face, speech)
-    first, second, *_ = actions._spoken_clips([clip], seed=0)
-    assert first.info.id != second.info.id
-    for piece, start in ((first, 0), (second, len(first.poses))):
+    pieces = list(actions._spoken_clips([clip] * 8, seed=0))
+    assert len({piece.info.id for piece in pieces}) > 8
+    for piece in pieces:
+        first = int(piece.info.id.rpartition("/")[2])
+        kept = slice(first, first + piece.info.num_frames)
         assert (piece.info.has, piece.info.licence, piece.info.split) == (info.has, info.licence, "val")
-        np.testing.assert_array_equal(piece.speech, speech[start : start + piece.info.num_frames])
-        assert np.abs(piece.poses - motion.poses[start : start + piece.info.num_frames]).max() > 0.1
+        np.testing.assert_array_equal(piece.speech, speech[kept])
+        assert np.abs(piece.poses - motion.poses[kept]).max() > 0.1
+    told = np.mean([bool(piece.info.captions) for piece in pieces])
+    assert 0.5 < told < 1
+
+
+def test_actions_begin_before_they_are_seen_or_go_on(talking):
+    """Most captioned windows have to start an action; in the others, and without captions, it is there at once."""
+    motion = talking.join(*[talking] * 5)
+    info = ClipInfo("talk", "train", "synthetic", "", len(motion), ("upper", "hands", "lower", "face", "speech"))
+    clip = StoredClip(info, motion.poses, motion.translation, motion.face, np.zeros((len(motion), NUM_FEATURES)))
+    begun = {}
+    for piece in actions._spoken_clips([clip] * 12, seed=1):
+        before = motion.poses[int(piece.info.id.rpartition("/")[2]) :][: len(piece.poses)]
+        change = np.abs(piece.poses - before)[:16, : skeleton.JAW].max()
+        begun.setdefault(bool(piece.info.captions), []).append(change > 0.15)
+    assert 0.1 < np.mean(begun[True]) < 0.5
+    assert np.mean(begun[False]) > 0.7

@@ -26,13 +26,15 @@ from cospeech.motion import Motion
 
 FPS = 30
 _MARGIN_S = 0.3  # before and after an action
-_SOON_S = 0.8  # and it begins before that
+_SOON_S = 0.8  # and it begins before that;
+_BEGINS_S = (0.55, 1.3)  # one that lasts between these: what is seen before it says nothing about it
 _HOLD_S = (0.4, 1.6)
 _OVERLAP_S = 0.1  # a movement begins before the one before it has ended
 _BACK_S = 0.85
 _CAPTIONS = 12  # of a clip
-_CLIP_S = (5.5, 7.5)
-_ENDING_S, _ENDINGS = (8.0, 9.0), 0.25  # clips of people who come back from an action; their share
+# Clips in which an action begins, goes on, or ends: their share, and how long people are watched for them. Of the last
+# two only what comes after the action is in full swing is kept.
+_KINDS = {"begins": (0.55, (4.8, 5.4)), "goes on": (0.2, (7.0, 8.0)), "ends": (0.25, (8.0, 9.0))}
 _OFTEN = (
     "raise_left_hand",
     "raise_right_hand",
@@ -163,7 +165,7 @@ def _go_forward(
 ) -> tuple[Motion, int, int, int]:
     """The motion, and the frames at which it begins, is in full swing, and is over."""
     fps, num_frames = base.fps, len(base)
-    begin = round(rng.uniform(_MARGIN_S, _SOON_S) * fps)
+    begin = round(rng.uniform(*(_BEGINS_S if lasts else (_MARGIN_S, _SOON_S))) * fps)
     there = begin + round(gait.START_S * fps)
     end = (
         num_frames if lasts else min(there + round(rng.uniform(*_HOLD_S) * fps), num_frames - round(gait.STOP_S * fps))
@@ -218,8 +220,9 @@ def _play(action: Action, num_frames: int, fps: float, rng: np.random.Generator,
         stays = (lasts and not action.brief) or room < back + 0.5 * fps
         hold = min((rng.uniform(0.1, 0.4) if action.cycle else rng.uniform(*_HOLD_S)) * fps, room - back)
         if not at:
-            slack = room if stays and not lasts else room - hold - back
-            at = _MARGIN_S * fps + np.clip(slack, 0, (_SOON_S - _MARGIN_S) * fps) * rng.random()
+            slack = room if stays else room - hold - back
+            latest = _MARGIN_S * fps + np.clip(slack, 0, (_SOON_S - _MARGIN_S) * fps)
+            at = rng.uniform(*_BEGINS_S) * fps if lasts else rng.uniform(_MARGIN_S * fps, latest)
             score.start, score.there = round(at), round(at + sum(lengths[: len(action.keys)]))
         returns = []
         for key, length in zip(keys, lengths, strict=True):
@@ -347,16 +350,16 @@ def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def clips(talking: Iterable[StoredClip], seed: int) -> Iterator[StoredClip]:
-    """Every action twice by somebody silent, then one after the other over pieces of clips of people who talk.
+    """Every action four times by somebody silent, then one after the other over pieces of clips of people who talk.
 
-    What a caption says goes on to the end of its clip. A quarter of the spoken ones have none: they begin in the
-    middle of an action and come back to talking, which is what follows when nobody asks for it any longer.
+    What a caption says begins, or goes on, and lasts to the end of its clip. A quarter of the spoken clips have none:
+    they begin in the middle of an action and come back to talking, which is what follows when nobody asks any longer.
 
     Args:
         talking: Planted motion at 30 fps with its speech; with it ends the iteration.
         seed: Same seed, same clips.
     """
-    yield from _silent_clips([*ACTIONS, *ACTIONS], seed)
+    yield from _silent_clips(4 * list(ACTIONS), seed)
     yield from _spoken_clips(talking, seed)
 
 
@@ -364,7 +367,7 @@ def _silent_clips(names: Sequence[str], seed: int) -> Iterator[StoredClip]:
     has = ("upper", "hands", "lower")
     for number, name in enumerate(names):
         rng = np.random.default_rng((seed, 0, number))
-        num_frames = round(rng.uniform(*_CLIP_S) * FPS)
+        num_frames = round(rng.uniform(*_KINDS["begins"][1]) * FPS)
         performed = perform(name, num_frames, FPS, rng, lasts=True)
         split = "val" if number % 12 == 0 else "train"
         info = ClipInfo(f"actions/{name}/{number}", split, "actions", LICENCE, num_frames, has, performed.captions)
@@ -377,26 +380,27 @@ def _spoken_clips(talking: Iterable[StoredClip], seed: int) -> Iterator[StoredCl
     names = [name for name, action in ACTIONS.items() if action.keys or action.gait]
     names += [name for name in names if name.startswith(_OFTEN)]
     names = np.random.default_rng(seed).permutation(names)
+    shares = [share for share, _ in _KINDS.values()]
     number = 0
     for clip in talking:
         begin = 0
         while True:
             rng = np.random.default_rng((seed, 1, number))
-            lasts = rng.random() > _ENDINGS
-            end = begin + round(rng.uniform(*(_CLIP_S if lasts else _ENDING_S)) * FPS)
+            kind = str(rng.choice(list(_KINDS), p=shares))
+            end = begin + round(rng.uniform(*_KINDS[kind][1]) * FPS)
             if end > clip.info.num_frames:
                 break
             name = str(names[number % len(names)])
             over = Motion(clip.poses[begin:end], clip.translation[begin:end], FPS)
-            performed = perform(name, end - begin, FPS, rng, over, lasts)
-            first = 0 if lasts else performed.there
+            performed = perform(name, end - begin, FPS, rng, over, lasts=kind != "ends")
+            first = 0 if kind == "begins" else performed.there
             kept = slice(begin + first, end)
             info = replace(
                 clip.info,
                 id=f"actions/{name}/{clip.info.id}/{kept.start}",
                 source="actions",
                 num_frames=end - kept.start,
-                captions=performed.captions if lasts else (),
+                captions=() if kind == "ends" else performed.captions,
             )
             poses, translation = performed.motion.poses[first:], performed.motion.translation[first:]
             yield StoredClip(info, poses, translation, clip.face[kept], clip.speech[kept])

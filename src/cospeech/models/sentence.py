@@ -33,7 +33,7 @@ class SentenceConfig:
 
 
 class Read(NamedTuple):
-    style: Tensor  # (B, D) unit vectors
+    style: Tensor  # (B, D) of length sqrt(D)
     motion: Tensor  # (B,) log-odds that the sentence asks for a motion
 
 
@@ -61,7 +61,8 @@ class SentenceEncoder(nn.Module):
         return self.read(self.encode(texts))
 
     def read(self, encoded: Tensor) -> Read:
-        return Read(F.normalize(self.out(encoded), dim=1), self.asks(encoded)[:, 0])
+        # Numbers of about unit size, as a network that follows a style likes its inputs.
+        return Read(F.normalize(self.out(encoded), dim=1) * self.config.style_dim**0.5, self.asks(encoded)[:, 0])
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """(B, W)."""

@@ -120,7 +120,7 @@ def train(config: Distil, directory: Path) -> None:
         teacher, asks = data.teacher[chosen].to(run.device), data.asks[chosen].to(run.device)
         style, motion, meaning = run.model([spoiled(each.text, rng) for each in batch])
         wanted, counts = alike(teacher, [each.asks for each in batch])
-        relation = (style @ style.mT - wanted)[counts].square().mean()
+        relation = (style @ style.mT / config.model.style_dim - wanted)[counts].square().mean()
         known = ~asks.isnan()
         motion = F.binary_cross_entropy_with_logits(motion[known], asks[known])
         meaning = 1 - (meaning * teacher).sum(dim=1).mean()
@@ -215,7 +215,7 @@ def measure(run: Path) -> Lost:
     told = np.mean([asks == (each.asks != NOTHING) for each, asks in zip(kept, motion, strict=True)])
     wanted, counts = alike(torch.from_numpy(teacher([each.text for each in kept])), [each.asks for each in kept])
     style = student([each.text for each in kept]).style
-    apart = (style @ style.mT - wanted)[counts].abs().mean()
+    apart = (style @ style.mT / style.shape[1] - wanted)[counts].abs().mean()
     return Lost(tuple(map(float, understood)), tuple(map(float, sided)), float(told), float(apart))
 
 
