@@ -36,7 +36,7 @@ def test_every_prompt_has_a_criterion_and_is_in_the_table():
     prompts = obedience.paraphrases()
     assert len(prompts) >= 40
     answers = {asked: [Answer(0.5, n % 2 == 0, (0.1, 0.9)) for n in range(4)] for asked in prompts}
-    header, *rows = obedience.by_motion(answers)
+    header, *rows = obedience.by_motion(answers, {})
     assert {row[0].replace(" ", "_") for row in rows} == {asked.wanted for asked in prompts}
     assert sum(int(row[header.index("prompts")]) for row in rows) == len(prompts)
     header, *rows = obedience.by_prompt(answers)
@@ -54,7 +54,7 @@ def test_hands_pass_by_the_share_of_frames_others_by_the_share_of_clips():
                 if wanted != "left_hand_up"
             },
         }
-        return {row[0]: row[-1] for row in obedience.by_motion(answers)}
+        return {row[0]: row[-2] for row in obedience.by_motion(answers, {})}
 
     assert table(0.6, 0.1, True)["left hand up"] == "yes"
     assert table(0.59, 0.1, True)["left hand up"] == table(0.6, 0.11, True)["left hand up"] == "NO"
