@@ -163,6 +163,14 @@ def test_a_folder_and_a_list_give_one_file_for_each_recording(speech, tmp_path, 
     assert len(load_motion(tmp_path / "all" / "a.npz")) == 6
     capsys.readouterr()
 
+    (tmp_path / "all" / "a.npz").unlink()  # as if it had been interrupted before
+    before = (tmp_path / "all" / "b.npz").stat().st_mtime_ns
+    for there in ("1 of 2 are there already", "2 of 2 are there already"):
+        assert cli.main(["generate", str(recordings), str(tmp_path / "all"), "--resume"]) == 0
+        assert there in capsys.readouterr().out
+    assert len(load_motion(tmp_path / "all" / "a.npz")) == 6
+    assert (tmp_path / "all" / "b.npz").stat().st_mtime_ns == before
+
     listed = [str(recordings / "list.csv"), str(tmp_path / "listed"), "--format", ".bvh"]
     assert cli.main(["generate", *listed]) == 0
     assert os.listdir(tmp_path / "listed") == ["b.bvh"]
@@ -462,3 +470,8 @@ def test_measures_that_cannot_be_made_or_written_are_one_line(refused, tiny_mode
 def test_it_says_its_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"cospeech {__version__}\n"
+
+
+def test_options_that_would_do_nothing_are_refused(refused, speech_wav, tmp_path):
+    refused("generate", speech_wav, tmp_path / "x.npz", "--format", ".bvh", match="--format is for a folder or list")
+    refused("generate", speech_wav, tmp_path / "x.npz", "--quirks", "none", match="the model starter has none")

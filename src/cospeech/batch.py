@@ -25,18 +25,14 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
         out: A file for one recording, else a folder.
         suffix: Of the files in the folder.
     """
-    try:
-        is_folder = audio.is_dir()
-    except OSError as error:  # such as a name that is too long
-        raise AudioError(f"{audio}: {error.strerror}.") from None
-    if is_folder:
+    if is_one(audio):
+        return _not_onto_themselves([Job(audio, out)])
+    if audio.is_dir():
         recordings = sorted(path for path in audio.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
         if not recordings:
             raise AudioError(f"{audio}: no recordings in this folder. Looked for {', '.join(SUFFIXES)}.")
-    elif audio.suffix.lower() in (".txt", ".csv"):
-        recordings = _listed(audio)
     else:
-        return _not_onto_themselves([Job(audio, out)])
+        recordings = _listed(audio)
     if out.suffix and not out.is_dir():
         raise FormatError(f"{out}: {audio} names several recordings, so OUT must be a folder.")
     outs = [out / f"{recording.stem}.{suffix.removeprefix('.')}" for recording in recordings]
@@ -45,6 +41,14 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
     if double:
         raise FormatError(f"{out}: two recordings would both become {double[0]}. Rename one.")
     return _not_onto_themselves([Job(*pair) for pair in zip(recordings, outs, strict=True)])
+
+
+def is_one(audio: Path) -> bool:
+    """Whether this is one recording, not a folder or a list of some."""
+    try:
+        return not audio.is_dir() and audio.suffix.lower() not in (".txt", ".csv")
+    except OSError as error:  # such as a name that is too long
+        raise AudioError(f"{audio}: {error.strerror}.") from None
 
 
 def words_of(jobs: list[Job], words: Path | None) -> list[Path | tuple[()]]:

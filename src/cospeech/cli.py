@@ -47,7 +47,8 @@ def generate(
     body: Path | None = None,
     embed_licensed_body: bool = False,
     device: str = "cpu",
-    format: str = ".npz",
+    format: str | None = None,
+    resume: bool = False,
 ) -> None:
     """Generate body, hand and face motion for a speech recording.
 
@@ -86,7 +87,8 @@ def generate(
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
         device: cpu, cuda, ...
-        format: For a folder or list of recordings: the suffix of the files to write.
+        format: For a folder or list of recordings: the suffix of the files to write. Default: .npz.
+        resume: Leave out recordings whose file is there already, as after an interruption.
     """
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
@@ -100,15 +102,26 @@ def generate(
     if strength != 1 and not prompts:
         raise ConfigError("--strength is that of --upper, --hands, --lower and --whole; a timeline says its own.")
     prompts += read_timeline(timeline) if timeline else []
-    jobs = batch.jobs(audio, out, format)
+    jobs = batch.jobs(audio, out, format or ".npz")
+    if format and batch.is_one(audio):
+        raise ConfigError("--format is for a folder or list of recordings; of one recording OUT says the format.")
     words_of = batch.words_of(jobs, words)
     looks = {"camera": camera, "body": _load_body(body), "embed_licensed_body": embed_licensed_body}
     for job in jobs:  # a target that cannot be written fails here, before the slow part
         files.writer_for(job.out, **looks)
-    only = Speech.load(jobs[0].audio, words_of[0]) if len(jobs) == 1 else None  # and so does a bad recording
+    left = [
+        (job, its_words) for job, its_words in zip(jobs, words_of, strict=True) if not (resume and job.out.exists())
+    ]
+    if len(left) < len(jobs):
+        print(f"{len(jobs) - len(left)} of {len(jobs)} are there already")
+    if not left:
+        return
+    only = Speech.load(left[0][0].audio, left[0][1]) if batch.is_one(audio) else None  # and so does a bad recording
     start = files.load_motion(seed_motion) if seed_motion else None
     mapping = FaceMap.load(face_map) if face_map else None
     pipeline = load_pipeline(model, device, quirks, precision)
+    if quirks == "none" and not pipeline.config.quirks:
+        raise ConfigError(f"--quirks: the model {pipeline.config.name} has none. Leave it out.")
     of_face = load_pipeline(face, device) if face else None
     _check_faces(jobs[0].out, pipeline, of_face, mapping)
     settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
@@ -117,43 +130,48 @@ def generate(
         raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
     finished = {"model": None, "on": True, "off": False}[finish]
     failed = 0
-    for job, its_words in zip(jobs, words_of, strict=True):
+    for job, its_words in left:
         try:
             speech = only or Speech.load(job.audio, its_words)
             with _progress(f"generate {job.audio.name}") as progress:
                 if exact:
-                    joints = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
-                    npy.write_joints(joints, job.out)
-                    num_frames, fps = len(joints), pipeline.config.fps
+                    motion = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
                 else:
                     motion = pipeline.generate(speech, **settings, timeline=prompts, finish=finished, progress=progress)
-                    num_frames, fps = len(motion), motion.fps
             if of_face:
                 motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
             if mapping:
                 motion = mapping.apply(motion)
-            if not exact:
-                with _progress(f"write {job.out.name}") as progress:
+            with _progress(f"write {job.out.name}") as progress:
+                if exact:
+                    npy.write_joints(motion, job.out)
+                else:
                     files.save(motion, job.out, audio=speech, progress=progress, **looks)
         except CospeechError as error:
-            if len(jobs) == 1:
+            if only:
                 raise
             failed += 1  # the other recordings of a batch are not to suffer
             print(f"error: {error}", file=sys.stderr)
             continue
-        print(f"wrote {job.out}")
-        print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
-        if speech.duration_s - num_frames / fps > 0.5 / fps and pipeline.quirks:
-            left = speech.duration_s - num_frames / fps
-            print(
-                f"note: as published, the last {left:.2f} s of the speech get no motion; --quirks none goes to its end"
-            )
-    if failed < len(jobs):
+        _tell(job.out, speech.duration_s, len(motion), pipeline)
+    if failed < len(left):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
         if of_face:
             print(f"face {of_face.config.name}, licence {of_face.config.licence}")
     if failed:
-        raise CospeechError(f"{failed} of {len(jobs)} recordings failed; what could be written is.")
+        raise CospeechError(f"{failed} of {len(left)} recordings failed; what could be written is.")
+
+
+def _tell(out: Path, speech_s: float, num_frames: int, pipeline: "Pipeline") -> None:
+    """What was written, and what of the speech was not."""
+    fps = pipeline.config.fps
+    print(f"wrote {out}")
+    print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
+    missing_s = speech_s - num_frames / fps
+    if missing_s > 0.5 / fps and pipeline.quirks:
+        print(
+            f"note: as published, the last {missing_s:.2f} s of the speech get no motion; --quirks none goes to its end"
+        )
 
 
 def convert(
