@@ -398,8 +398,8 @@ def train(
             diffusion.training.steps=1000. May be given several times.
         store: For published settings: the store to learn from.
         accelerator: For a starter: cpu, cuda, or auto.
-        teacher: For a starter: folder of the sentence encoder all-MiniLM-L6-v2, from which its small one learns to
-            read. Default: all-MiniLM-L6-v2 among the data sets.
+        teacher: For a starter: folder or hub id of the sentence encoder from which its small one learns to read.
+            Default: sentence-transformers/all-MiniLM-L6-v2.
         vocabulary: For a syntalker: folder that `python -m cospeech.recipes.vocabulary` made.
         tmr: For syntalker-t: run directory of a `cospeech train tmr`.
         use_amass: For a syntalker: learn from motions without speech, too, a third of the time.
@@ -429,7 +429,8 @@ def train(
         if is_given and option not in of_family.get(family, ("--set", "--store")):
             raise ConfigError(f"{option} has no use for {network}. Leave it out.")
     if family == "starter":
-        made = starter.make(starter.MakeStarter(config, out, network, accelerator=accelerator, teacher=teacher))
+        settings = {"accelerator": accelerator} | ({} if teacher is None else {"teacher": teacher})
+        made = starter.make(starter.MakeStarter(config, out, network, **settings))
         print(f"wrote {made}")
     elif family == "syntalker":
         if vocabulary is None:

@@ -16,7 +16,7 @@ def nothing_is_trained(monkeypatch):
     def trained(*_):
         raise AssertionError("training has begun")
 
-    monkeypatch.setattr(starter.MiniLM, "load", lambda folder: None)
+    monkeypatch.setattr(starter.distil, "load_teacher", lambda folder: None)
     monkeypatch.setattr(starter.loop, "train_together", trained)
 
 

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cospeech import checkpoint
 from cospeech.config import load_json
 from cospeech.data import actions, everyday
 from cospeech.data.store import Store
@@ -47,7 +48,7 @@ RESULT = "sentences.safetensors"
 @dataclass(frozen=True)
 class Distil:
     """Args:
-    teacher: Folder of a sentence encoder in the format of sentence-transformers, such as all-MiniLM-L6-v2.
+    teacher: Folder or hub id of a sentence encoder in the format of sentence-transformers, such as all-MiniLM-L6-v2.
     store: Whose captions are read besides those of all actions.
     """
 
@@ -97,7 +98,7 @@ class Learned(NamedTuple):
 
 def learned(config: Distil) -> Learned:
     corpus, _ = divided(texts(config.store), config.held_out)
-    teacher = MiniLM.load(config.teacher)
+    teacher = load_teacher(config.teacher)
     words = [Text(text, "", text) for text in of_words(teacher.vocabulary, config.vocabulary)]
     vectors = torch.from_numpy(teacher([each.text for each in [*corpus, *words]]))
     asks = torch.tensor([float(each.asks != NOTHING) for each in corpus])
@@ -144,6 +145,11 @@ class _Student(nn.Module):
     def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         encoded = self.encoder.encode(texts)
         return *self.encoder.read(encoded), F.normalize(self.meaning(encoded), dim=1)
+
+
+def load_teacher(name_or_path: Path) -> MiniLM:
+    """The large encoder of a folder or hub id."""
+    return MiniLM.load(checkpoint.folder(name_or_path, ["model.safetensors", "tokenizer.json"]))
 
 
 def load(run: Path) -> SentenceEncoder:
@@ -200,7 +206,7 @@ def measure(run: Path) -> Lost:
     corpus, kept = divided(texts(config.store), config.held_out)
     corpus = [each for each in corpus if each.asks not in ("", NOTHING)]
     captions = [each for each in kept if each.asks not in ("", NOTHING)]
-    teacher, student = MiniLM.load(config.teacher), load(run)
+    teacher, student = load_teacher(config.teacher), load(run)
     found = {}
     for name, embed in (("teacher", teacher), ("student", lambda some: student(some).style.numpy())):
         near = embed([each.text for each in captions]) @ embed([each.text for each in corpus]).T

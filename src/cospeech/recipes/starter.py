@@ -25,7 +25,6 @@ from cospeech.config import load_json
 from cospeech.data.store import Store, write_store
 from cospeech.errors import ConfigError
 from cospeech.guidance import GuidanceConfig
-from cospeech.models.minilm import MiniLM
 from cospeech.models.sentence import SentenceConfig
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
@@ -106,7 +105,7 @@ DENOISER = DenoiserConfig(
 
 @dataclass(frozen=True)
 class MakeStarter:
-    data: Path  # folder with bandai_namco, beat2_scott, cmu, speech and, unless `teacher` says where, all-MiniLM-L6-v2
+    data: Path  # folder with bandai_namco, beat2_scott, cmu, speech
     out: Path  # run directory
     name: Literal["starter", "starter-open"] = "starter"
     tokenizer_steps: int = 6_000
@@ -114,7 +113,7 @@ class MakeStarter:
     diffusion_steps: int = 20_000
     diffusion_batch: int = 32
     sentence_steps: int = 6_000
-    teacher: Path | None = None  # folder of the sentence encoder from which the small one learns
+    teacher: Path = Path("sentence-transformers/all-MiniLM-L6-v2")  # the large sentence encoder: folder or hub id
     accelerator: str = "auto"
     together: int = 2  # networks trained at a time before the last one, each in a process with one thread
 
@@ -130,13 +129,13 @@ def make(config: MakeStarter) -> Path:
     training = Training(config.diffusion_steps, config.diffusion_batch, lr=5e-4, accelerator=config.accelerator)
     loop.check(training)
     distilled = Distil(
-        config.teacher or config.data / "all-MiniLM-L6-v2",
+        config.teacher,
         store,
         Training(config.sentence_steps, 256, lr=2e-3, accelerator=config.accelerator),
         SENTENCES,
     )
     if not is_finished(sentences, distilled, distil.RESULT):
-        MiniLM.load(distilled.teacher)  # an error now rather than in an hour
+        distil.load_teacher(distilled.teacher)  # an error now rather than in an hour
     _prepare(config, store)
     configs = {part: tokenizer_config(config, store, part) for part in PARTS}
     left = [part for part in PARTS if not is_finished(runs[part], configs[part], "tokenizer.safetensors")]

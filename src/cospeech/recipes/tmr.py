@@ -26,6 +26,7 @@ from cospeech.errors import CheckpointError, DataError
 from cospeech.formats.output import replacing
 from cospeech.models import tmr
 from cospeech.models.tmr import MotionDecoder, MotionEncoder, TextEncoder, TmrConfig
+from cospeech.recipes import distil
 from cospeech.recipes.loop import Run, Training
 from cospeech.word_pieces import Pieces
 
@@ -207,8 +208,6 @@ def _similarity(config: TrainTmr, items: Sequence[Item]) -> dict[str, np.ndarray
     """Caption -> unit vector of a sentence encoder."""
     if config.similar is None:
         return None
-    from cospeech.models.minilm import MiniLM
-
-    encoder = MiniLM.load(checkpoint.folder(config.similar, ["model.safetensors", "tokenizer.json"]))
+    encoder = distil.load_teacher(config.similar)
     texts = sorted({caption for item in items for caption in item.captions})
     return dict(zip(texts, encoder(texts), strict=True))
