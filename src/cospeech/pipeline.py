@@ -24,7 +24,6 @@ from cospeech.finish import finish as finished
 from cospeech.finish import steady
 from cospeech.guidance import Guidance, Styled, mixed
 from cospeech.hearing import FrameHearing, Heard, Hearing, SampleHearing
-from cospeech.models.sentence import SentenceEncoder
 from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDenoiser
 from cospeech.motion import Motion
 from cospeech.nn import sampling
@@ -32,7 +31,7 @@ from cospeech.nn.diffusion import cosine_schedule, respace
 from cospeech.prompts import Prompt, active, as_json, of_parts
 from cospeech.prompts import check as check_prompts
 from cospeech.quirks import without_removable
-from cospeech.sentences import Sentences
+from cospeech.sentences import Reader
 from cospeech.speech import Speech
 
 SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
@@ -69,9 +68,7 @@ class Pipeline:
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
         self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
-        self.directory = checkpoint.directory
-        self.sentence_encoder: SentenceEncoder | None = getattr(checkpoint.networks, "sentences", None)
-        self._sentences: Sentences | None = None
+        self.read = Reader(checkpoint, self.device)
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
         self.statistics = checkpoint.statistics
@@ -351,7 +348,7 @@ class Pipeline:
             return self._by_speech
         check_prompts(prompts, speech.duration_s)
         config = self.config.denoiser
-        of_text = {text: self._read(text) for text in dict.fromkeys(prompt.text for prompt in prompts)}
+        of_text = {text: self.read(text) for text in dict.fromkeys(prompt.text for prompt in prompts)}
         prompts = [prompt for prompt in prompts if of_text[prompt.text] is not None]
 
         def follow(first: int) -> Guidance:
@@ -364,21 +361,6 @@ class Pipeline:
             return mixed(config, self.config.guidance, styled)
 
         return follow
-
-    def _read(self, text: str) -> Tensor | None:
-        """(D,) the style of a sentence, on the CPU; None where the model knows that it asks for no motion."""
-        if self.sentence_encoder is not None:
-            read = self.sentence_encoder([text])
-            if read.motion[0] > 0:
-                return read.style[0].cpu()
-            message = f"{text[:40]!r} asks for no motion that this model knows: the body follows the speech instead."
-            warnings.warn(CospeechWarning(message), stacklevel=4)
-            return None
-        if self.config.tmr is None or self.directory is None:
-            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
-        if self._sentences is None:
-            self._sentences = Sentences.load(self.directory, self.device)
-        return self._sentences(text).cpu()
 
     def _by_speech(self, _: int) -> Guidance:
         return mixed(self.config.denoiser, self.config.guidance, {})

@@ -66,7 +66,7 @@ def test_a_model_that_reads_goes_through_all_tables(monkeypatch):
     prompts = [Asked(wanted, "whole", wanted) for wanted in ACTIONS]
     monkeypatch.setattr(obedience, "EXCERPTS", 1)
     pipeline = Pipeline(tiny.reading())
-    pipeline.sentence_encoder.asks.bias.fill_(9.0)
+    pipeline.read.encoder.asks.bias.fill_(9.0)
     excerpts = held_out.excerpts(held_out.human_voices(None))[:1]
     tables = [
         obedience.by_prompt(obedience.of_prompts(pipeline, prompts, excerpts)),
