@@ -110,3 +110,20 @@ def test_prompts_go_through_json_and_back():
     said = as_json(prompts)
     assert said.endswith('{"text": "bows"}]')
     assert read_timeline(said) == prompts
+
+
+def test_hands_may_go_along_with_the_upper_body_where_they_have_no_words():
+    times = np.arange(0, 10, 0.25)
+    prompts = [Prompt("points", "upper", 1, 8), Prompt("fist", "hands", 4, 6), Prompt("bows")]
+    apart, along = (active(prompts, PARTS, times, along)["hands"] for along in (False, True))
+    assert [prompt.text for prompt in apart.prompts] == ["fist", "bows"]
+    assert [prompt.text for prompt in along.prompts] == ["fist", "points", "bows"]
+    at = {text: along.weights[n] for n, text in enumerate(("fist", "points", "bows"))}
+    assert at["points"][times == 2] == at["points"][times == 7] == 1
+    assert at["fist"][times == 5] == 1
+    assert at["points"][times == 5] == 0
+    assert at["bows"][times == 9] == 1
+    np.testing.assert_allclose(along.weights.sum(axis=0), 1)
+    np.testing.assert_array_equal(
+        active(prompts, PARTS, times, True)["upper"].weights, active(prompts, PARTS, times)["upper"].weights
+    )

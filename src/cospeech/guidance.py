@@ -25,11 +25,14 @@ class GuidanceConfig:
         speech: How much further than with no speech the motion goes with it, equation 6 of [1]; 1: as the network says.
         prompt: The same of a text prompt of strength 1.
         hears_under_prompt: The body parts that follow the speech also while they follow a prompt.
+        hands_go_along: A prompt of the upper body is for the hands as well, where they have none: fingers that point or
+            clench belong to what the arms do.
     """
 
     speech: float = 1.0
     prompt: float = 4.0
     hears_under_prompt: tuple[str, ...] = ("upper",)
+    hands_go_along: bool = False
 
     def __post_init__(self) -> None:
         for name in ("speech", "prompt"):

@@ -354,7 +354,8 @@ class Pipeline:
         def follow(first: int) -> Guidance:
             frames = first + config.frames_per_step * (np.arange(config.window_steps) + 0.5)
             styled = dict(styles)
-            for part, now in active(prompts, config.parts, frames / self.config.fps).items():
+            along = self.config.guidance.hands_go_along
+            for part, now in active(prompts, config.parts, frames / self.config.fps, along).items():
                 if part not in styles:
                     pairs = zip(now.prompts, torch.from_numpy(now.weights).float(), strict=True)
                     styled[part] = [Styled(of_text[prompt.text], prompt.strength, weight) for prompt, weight in pairs]

@@ -123,7 +123,9 @@ class Active(NamedTuple):
     weights: np.ndarray  # (len(prompts), N), 0 to 1; what is left to 1 is left to the speech
 
 
-def active(prompts: Sequence[Prompt], parts: Sequence[str], times: np.ndarray) -> dict[str, Active]:
+def active(
+    prompts: Sequence[Prompt], parts: Sequence[str], times: np.ndarray, hands_go_along: bool = False
+) -> dict[str, Active]:
     """Body part -> the prompts that are in it at some of the times (N,), and how much.
 
     Prompts come and go over half a second, the middle of which is their beginning or end. Prompts of `whole` fill what
@@ -131,17 +133,20 @@ def active(prompts: Sequence[Prompt], parts: Sequence[str], times: np.ndarray) -
 
     Args:
         parts: Of a model, such as `lower_trans`, to which a prompt for `lower` goes.
+        hands_go_along: Before those of `whole`, prompts of `upper` fill what those of `hands` leave.
     """
     found: dict[str, Active] = {}
     for part in parts:
         if part == "face":
             continue
-        own = [prompt for prompt in prompts if prompt.part == part.partition("_")[0]]
-        whole = [prompt for prompt in prompts if prompt.part == "whole"]
-        of_own = [_presence(prompt, times) for prompt in own]
-        left = 1 - np.sum(of_own, axis=0) if own else np.ones(len(times))
-        weights = of_own + [np.minimum(_presence(prompt, times), left) for prompt in whole]
-        both = [(prompt, weight) for prompt, weight in zip([*own, *whole], weights, strict=True) if weight.any()]
+        own = part.partition("_")[0]
+        inside, weights, left = [], [], np.ones(len(times))
+        for name in (own, *(["upper"] if own == "hands" and hands_go_along else []), "whole"):
+            of_name = [prompt for prompt in prompts if prompt.part == name]
+            here = [np.minimum(_presence(prompt, times), left) for prompt in of_name]
+            left = left - np.sum(here, axis=0) if here else left
+            inside, weights = [*inside, *of_name], [*weights, *here]
+        both = [(prompt, weight) for prompt, weight in zip(inside, weights, strict=True) if weight.any()]
         if both:
             found[part] = Active(tuple(prompt for prompt, _ in both), np.stack([weight for _, weight in both]))
     return found

@@ -79,11 +79,11 @@ STARTERS = {
         data="starter_open_data.md",
     ),
 }
-CORPUS_VERSION = 5  # to be raised with every change to `cospeech.data` that makes other clips
-GUIDANCE = GuidanceConfig(speech=2.5, prompt=2.5, hears_under_prompt=())
+CORPUS_VERSION = 6  # to be raised with every change to `cospeech.data` that makes other clips
+GUIDANCE = GuidanceConfig(speech=2.5, prompt=2.0, hears_under_prompt=(), hands_go_along=True)
 BETA = 1.0  # of the loss of the diffusion
 # Fingers fidget by chance: much to learn that matters little. Lips that miss a closure are seen at once.
-LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5, "face": 2.0}
+LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5, "lower_trans": 1.5, "face": 2.0}
 SENTENCES = SentenceConfig(buckets=8192, width=64)
 STYLE_DROPOUT = 0.1  # windows of people who talk have no captions anyway
 AUDIO_DROPOUT_UNDER_STYLE = 0.7
@@ -143,7 +143,7 @@ def make(config: MakeStarter) -> Path:
     if (left or not reads) and run.is_dir():
         raise ConfigError(f"{run}: was trained over other networks than those trained now. Remove it.")
     jobs = [(tokenizer.train, configs[part], runs[part]) for part in left]
-    loop.train_together([*jobs, *([] if reads else [(distil.train, distilled, sentences)])], config.together)
+    loop.train_together([*([] if reads else [(distil.train, distilled, sentences)]), *jobs], config.together)
     whole = TrainDiffusion(
         store,
         runs,
