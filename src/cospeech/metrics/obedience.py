@@ -4,7 +4,7 @@ Joints are those of the mannequin, `body.joint_transforms`: T frames, y up, metr
 
 [1] clips of Bandai Namco's motion dataset with such captions; how many of them meet it, `cospeech bench --obedience
     --data DATA` tells
-[2] planted actions with such captions (`data.actions`), which meet it all (`tests/recipes/test_obedience.py`)
+[2] planted actions with such captions (`data.actions`), which meet it all (`tests/recipes/test_obedience_table.py`)
 [3] Norkin & White 2016, Measurement of Joint Motion: 45 degrees of forward bend are half of what people can
 """
 
