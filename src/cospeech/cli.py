@@ -354,13 +354,12 @@ def import_(
     from cospeech.released.syntalker import import_syntalker
 
     done = import_syntalker(paths, out, system, distilbert)
-    table = Table("network", "tensors", "parameters", "SHA-256", "fixed pass", "file", box=None, pad_edge=False)
+    table = Table("network", "tensors", "parameters", "SHA-256", "fixed pass", box=None, pad_edge=False)
     for piece in done.pieces:
-        row = ["", "", "", "", ""]
+        print(f"{piece.role}: {piece.path}")
         if check := done.checks.get(piece.role):
-            row = [piece.role, str(len(piece.tensors)), f"{check.parameters:,}", check.sum, f"{check.passes:.4f}"]
-        table.add_row(*row, str(piece.path))
-    table.columns[-1].overflow = "fold"
+            tensors, parameters = str(len(piece.tensors)), f"{check.parameters:,}"
+            table.add_row(piece.role, tensors, parameters, check.sum, f"{check.passes:.4f}")
     Console().print(table)
     for line in done.unused:
         print(f"not used: {line}")
