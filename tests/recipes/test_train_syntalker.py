@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import resuming
 import torch
 from safetensors.torch import load_file
 
@@ -260,24 +261,7 @@ def test_captions_are_styles_as_often_as_one_likes(tokenizers, store):
 @pytest.mark.parametrize("system", ["S", "T"])
 def test_a_killed_denoiser_goes_on_bit_exactly(system, tokenizers, tmp_path):
     config = configs.changed(tokenizers[system], ["training.steps=30"])
-    diffusion.train(config, tmp_path / "whole")
-    configs.save_json(config, tmp_path / "config.json")
-    script = (
-        "import sys; from cospeech.config import load_json; from cospeech.recipes.diffusion import *;"
-        "from pathlib import Path; train(load_json(TrainDiffusion, sys.argv[1]), Path(sys.argv[2]))"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path / "config.json"), str(tmp_path / "killed")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "killed" / "last.pt").is_file() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    assert not (tmp_path / "killed" / "denoiser.safetensors").exists()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    whole, resumed = (load_file(tmp_path / name / "denoiser.safetensors") for name in ("whole", "killed"))
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
+    resuming.check(diffusion, config, "denoiser.safetensors", tmp_path)
 
 
 def test_word_vectors_begin_the_table_and_are_learned(tokenizers, words, tmp_path):

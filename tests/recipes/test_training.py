@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import resuming
 import tiny
 import torch
 from safetensors.torch import load_file
@@ -128,27 +128,8 @@ def test_missing_parts_are_zero_and_not_known(store, tokenizers):
 
 
 def test_a_killed_run_goes_on_bit_exactly(store, tmp_path):
-    """Killed with SIGKILL in the middle, resumed, and equal to a run that was never stopped."""
     training = replace(TRAINING, steps=200, save_every=20)
-    config = tokenizer_config(store, training=training)
-    tokenizer.train(config, tmp_path / "whole")
-    configs.save_json(config, tmp_path / "config.json")
-    script = (
-        "import sys; from cospeech.config import load_json; from cospeech.recipes.tokenizer import *;"
-        "from pathlib import Path; train(load_json(TrainTokenizer, sys.argv[1]), Path(sys.argv[2]))"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path / "config.json"), str(tmp_path / "killed")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "killed" / "last.pt").is_file() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (tmp_path / "killed" / "tokenizer.safetensors").exists()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    whole, resumed = (load_file(tmp_path / name / "tokenizer.safetensors") for name in ("whole", "killed"))
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
+    resuming.check(tokenizer, tokenizer_config(store, training=training), "tokenizer.safetensors", tmp_path)
 
 
 def test_a_run_directory_of_another_config_is_refused(store, tmp_path):

@@ -49,9 +49,8 @@ def go(
     pace, length = rng.uniform(0.85, 1.15), rng.uniform(0.85, 1.1)
     first = rng.integers(2) / 2  # with either foot
     ends = range(end, end + round(len(gait.poses) / pace * fps / FPS / 2)) if end < len(over) else [end]
-    moving, at = min((_phases(gait, len(over), begin, last, pace, first, fps) for last in ends), key=lambda p: p.late)[
-        :2
-    ]
+    tried = [_phases(gait, len(over), begin, last, pace, first, fps) for last in ends]
+    moving, at, _ = min(tried, key=lambda phases: phases.late)
     place = (at % 1.0) * len(gait.poses)
     before, share = place.astype(int) % len(gait.poses), (place % 1.0)[:, None]
     after = (before + 1) % len(gait.poses)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cospeech import features, positions
+from cospeech import features, positions, prosody
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip
 from cospeech.data.windows import Windows
@@ -288,7 +288,7 @@ def _hears(
 
     if len(clip.samples) == 0:
         raise ConfigError(f"{config.store}: was prepared without recordings, which this denoiser hears.")
-    speech = Speech(clip.samples, 16_000, clip.info.words)
+    speech = Speech(clip.samples, prosody.SAMPLE_RATE, clip.info.words)
     rows = words.rows if words else None
     return SampleHearing(speech, config.model, len(clip.poses), rows, config.quirks).window
 
@@ -404,9 +404,7 @@ class Styles:
         """(T, 623) normalised; None where styles are not of motions."""
         if self.space is None:
             return None
-        return (
-            (torch.from_numpy(positions.vectors(clip.poses, clip.translation)) - self.space.mean) / self.space.std
-        ).float()
+        return self.space.normalised(positions.vectors(clip.poses, clip.translation))
 
     @torch.no_grad()
     def __call__(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -26,8 +26,6 @@ import cospeech
 from cospeech import config as configs
 from cospeech.errors import ConfigError
 from cospeech.formats.output import replacing
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -195,14 +193,14 @@ def _train_alone(train: Callable[[Any, Path], None], config: Any, directory: Pat
     train(config, directory)
 
 
-def once(write: Callable[[], T]) -> T | None:
-    """Do what one process is to do while the others wait; None in those."""
+def once(write: Callable[[], None]) -> None:
+    """Do what one process is to do while the others wait."""
     together = torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if together else int(os.environ.get("RANK", 0))
-    done = write() if rank == 0 else None
+    if rank == 0:
+        write()
     if together:
         torch.distributed.barrier()
-    return done
 
 
 def is_finished(directory: Path, config: Any, result: str) -> bool:
