@@ -34,7 +34,7 @@ def num_parameters(name: str) -> int:
 
 
 def weights(shapes_of: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Pseudo-random weights of a SynTalker network: each tensor depends on its name and shape alone."""
+    """Pseudo-random weights of a published network: each tensor depends on its name and shape alone."""
     return {key: _weight(key.removeprefix("module."), shape) for key, shape in shapes_of.items()}
 
 
@@ -55,13 +55,17 @@ def _weight(key: str, shape: tuple[int, ...]) -> Tensor:
         return 10000.0 ** (-torch.arange(shape[0]) / shape[0])
     if key.endswith(".pe"):
         return torch.zeros(shape)  # the sinusoid table, which is computed and never read from a file
+    if key.endswith(".A_log"):
+        return torch.arange(1.0, shape[1] + 1).log().repeat(shape[0], 1)
     random = _random("w:" + key)
     n = random.standard_normal(shape)
     if key.endswith("running_var"):
         n = 0.5 + random.random_sample(shape)
-    elif "codebook" in key:
+    elif "codebook" in key or key.endswith("quantizer.embedding.weight"):
         n = 0.5 * n
-    elif len(shape) == 1 and key.endswith("weight"):
+    elif key.endswith("dt_proj.bias"):
+        n = n - 4
+    elif len(shape) == 1 and key.endswith(("weight", ".D")):
         n = 1 + 0.1 * n
     elif len(shape) < 2:
         n = 0.1 * n

@@ -113,6 +113,43 @@ class FrozenTransformerBlock(nn.Module):
         return x + self.narrow(self.widen(self.mlp_norm(x).to(self.dtype)))
 
 
+class PostNormBlock(nn.Module):
+    """Attention to oneself, with `cross` to something else, and an MLP: a norm after each is added to its input [1]."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int, dropout: float, cross: bool = False):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        if cross:
+            self.cross = nn.Linear(width, 3 * width)  # query, of x; key and value, of the memory
+            self.cross_out, self.cross_norm = nn.Linear(width, width), nn.LayerNorm(width)
+        self.widen, self.narrow = nn.Linear(width, mlp_width), nn.Linear(mlp_width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        """(B, S, W); with `cross`, memory (B, any, W)."""
+        x = self.norm(x + self._drop(self.out(self._attend(*self.qkv(x).chunk(3, dim=-1)))))
+        if memory is not None:
+            (of_query, of_memory), (bias_query, bias_memory) = self.split_cross()
+            key, value = F.linear(memory, of_memory, bias_memory).chunk(2, dim=-1)
+            found = self._attend(F.linear(x, of_query, bias_query), key, value)
+            x = self.cross_norm(x + self._drop(self.cross_out(found)))
+        return self.mlp_norm(x + self._drop(self.narrow(self._drop(F.relu(self.widen(x))))))
+
+    def split_cross(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight, then bias, for the query and for key and value."""
+        return [each.tensor_split([self.out.in_features]) for each in (self.cross.weight, self.cross.bias)]
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        heads = [each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (query, key, value)]
+        dropout = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(*heads, dropout_p=dropout).transpose(1, 2).flatten(2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+
 class WaveformBlock(nn.Module):
     """Two convolutions of 15 samples and a shortcut, each with batch norm; the first convolution strides."""
 

@@ -1,4 +1,4 @@
-"""Residual vector quantization with codebooks that follow a moving average of what they code.
+"""Vector quantization: residual, with codebooks that follow a moving average of what they code, and plain.
 
 [1] Zeghidour et al. 2021, SoundStream, arXiv:2107.03312, Algorithm 1
 [2] van den Oord et al. 2017, VQ-VAE, arXiv:1711.00937, equation 3 and appendix A.1 (moving averages)
@@ -163,6 +163,32 @@ class ResidualQuantizer(nn.Module):
         if self.config.replace_with == "random":
             rows = rows[torch.randperm(len(rows), device=rows.device)[:num_codes]]
         return _of_first_rank(rows[:num_codes].to(self.codebooks.dtype).contiguous())
+
+
+class Coded(NamedTuple):
+    latents: Tensor  # (B, S, D) vectors of the chosen codes, gradient passed straight through
+    codes: Tensor  # (B, S) int64
+    loss: Tensor  # () what draws codes to latents and, with as much weight, latents to codes: equation 3 of [2]
+    perplexity: Tensor  # () codes in use, 1 to K
+
+
+class Codebook(nn.Module):
+    """Codes that are learned by gradient: the plain VQ-VAE of [2]."""
+
+    def __init__(self, num_codes: int, code_dim: int):
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(num_codes, code_dim).uniform_(-1 / num_codes, 1 / num_codes))
+
+    def forward(self, x: Tensor) -> Coded:
+        """Quantize (B, S, D)."""
+        codes = self.nearest(x)
+        chosen = self.vectors[codes]
+        loss = F.mse_loss(chosen, x.detach()) + F.mse_loss(x, chosen.detach())
+        return Coded(x + (chosen - x).detach(), codes, loss, _perplexity(codes, len(self.vectors)))
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """(..., D) -> (...) nearest codes."""
+        return _nearest(x, self.vectors)
 
 
 def _start_averages(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
