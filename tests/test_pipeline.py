@@ -6,12 +6,12 @@ import tiny
 import torch
 
 from cospeech import features, prosody, skeleton
-from cospeech.checkpoint import Networks
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.guidance import GuidanceConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import SAMPLERS, Pipeline
 from cospeech.speech import Speech
+from cospeech.systems import SynTalkerNetworks
 
 RATE = 16_000
 
@@ -230,7 +230,7 @@ def test_a_model_without_a_face_has_none_to_give():
         tokenizers={part: tiny.tokenizer_config(part) for part in parts},
     )
     rest = checkpoint.statistics["rest"][:, : config.denoiser.channels]
-    networks = Networks(config).eval()
+    networks = SynTalkerNetworks(config).eval()
     faceless = Pipeline(
         replace(checkpoint, config=config, networks=networks, statistics=checkpoint.statistics | {"rest": rest})
     )

@@ -5,11 +5,12 @@ from dataclasses import replace
 import torch
 
 from cospeech import features
-from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.checkpoint import Checkpoint
 from cospeech.models.sentence import SentenceConfig
 from cospeech.models.syntalker import DenoiserConfig, FrameEncoderConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.nn.quantize import QuantizerConfig
+from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 PARTS = ("upper", "hands", "lower_trans", "face")
 QUANTIZER = QuantizerConfig(code_dim=4, num_codes=32, num_stages=2, min_uses=0.2, temperature=0.0)
@@ -33,8 +34,8 @@ def tokenizer_config(part: str) -> TokenizerConfig:
 
 def checkpoint(seed: int = 0) -> Checkpoint:
     torch.manual_seed(seed)
-    config = ModelConfig("tiny", "none", DENOISER, {part: tokenizer_config(part) for part in PARTS}, steps=3)
-    networks = Networks(config).eval().requires_grad_(False)
+    config = SynTalkerModel("tiny", "none", DENOISER, {part: tokenizer_config(part) for part in PARTS}, steps=3)
+    networks = SynTalkerNetworks(config).eval().requires_grad_(False)
     for tokenizer in networks.tokenizers.values():
         torch.nn.init.normal_(tokenizer.quantizer.codebooks)
     statistics = {"rest": torch.zeros(DENOISER.seed_steps, DENOISER.channels)}
@@ -53,6 +54,6 @@ def reading(seed: int = 0) -> Checkpoint:
     sentences = SentenceConfig(buckets=64, width=8, depth=1, heads=2, style_dim=6)
     config = replace(plain.config, denoiser=replace(plain.config.denoiser, style_dim=6), sentences=sentences)
     torch.manual_seed(seed)
-    networks = Networks(config).eval().requires_grad_(False)
+    networks = SynTalkerNetworks(config).eval().requires_grad_(False)
     networks.tokenizers.load_state_dict(plain.networks.tokenizers.state_dict())
     return replace(plain, config=config, networks=networks)

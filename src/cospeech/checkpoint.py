@@ -10,11 +10,11 @@ The layout is the same in the package, on disk and on the Hugging Face hub. Noth
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,17 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cospeech import config as configs
-from cospeech import features, humanml3d, quirks
 from cospeech.errors import CheckpointError, ConfigError, FormatError
 from cospeech.formats.output import check_target as check_target_file
-from cospeech.guidance import GuidanceConfig
-from cospeech.models.sentence import SentenceConfig, SentenceEncoder
-from cospeech.models.syntalker import Denoiser, DenoiserConfig
-from cospeech.models.tmr import MotionEncoder, TextEncoder, TmrConfig
-from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
-from cospeech.motion import MAX_FPS
+from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.nn.published import meta
 from cospeech.nn.quantize import TRAINING_ONLY
+from cospeech.systems import MambaTalkNetworks, Model, SynTalkerNetworks
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -77,80 +72,16 @@ RELEASED: dict[str, Released] = {
 }
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """What `config.json` holds."""
-
-    name: str
-    licence: str
-    denoiser: DenoiserConfig
-    tokenizers: dict[str, TokenizerConfig]  # one for each of `denoiser.parts`
-    fps: float = 30.0
-    steps: int = 25  # diffusion steps unless the user says otherwise
-    snap: bool = True  # latents to codes before they are decoded, as published; False: what stands still stands stiller
-    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
-    finish: bool = True  # `cospeech.finish` unless the user says otherwise
-    motion: Literal["rotations", "humanml3d"] = "rotations"  # what the vectors of body parts are made of
-    tmr: TmrConfig | None = None  # the space that styles come from,
-    sentences: SentenceConfig | None = None  # or the encoder that makes them, which is one of the networks
-    quirks: tuple[str, ...] = ()  # behaviours of a published system that its weights need, see `cospeech.quirks`
-    architecture: Literal["syntalker"] = "syntalker"
-
-    def __post_init__(self) -> None:
-        if set(self.tokenizers) != set(self.denoiser.parts):
-            raise ConfigError(f"`tokenizers` are {sorted(self.tokenizers)}, `parts` are {sorted(self.denoiser.parts)}.")
-        quirks.check(self.quirks)
-        for part, tokenizer in self.tokenizers.items():
-            if tokenizer.channels != self.channels(part):
-                raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.channels} channels.")
-            if tokenizer.quantizer.code_dim != self.denoiser.code_dim:
-                raise ConfigError(f"The tokenizer of `{part}` has codes of width {tokenizer.quantizer.code_dim}.")
-            if tokenizer.frames_per_step != self.denoiser.frames_per_step:
-                raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.frames_per_step} frames a step.")
-        if self.sentences is not None and self.sentences.style_dim != self.denoiser.style_dim:
-            raise ConfigError(
-                f"`sentences` makes styles of {self.sentences.style_dim} numbers, the denoiser reads "
-                f"{self.denoiser.style_dim}."
-            )
-        if not 0 < self.fps <= MAX_FPS:
-            raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
-        if not 1 <= self.steps <= self.denoiser.num_timesteps:
-            raise ConfigError(f"`steps` must be 1 to {self.denoiser.num_timesteps}, got {self.steps}.")
-
-    def channels(self, part: str) -> int:
-        """Width of the vector of a body part."""
-        if self.motion == "rotations":
-            return features.layout(part).channels
-        if part not in humanml3d.PARTS:
-            raise ConfigError(f"Unknown body part `{part}`. Known parts: {', '.join(humanml3d.PARTS)}.")
-        return len(humanml3d.PARTS[part])
-
-
-class Networks(nn.Module):
-    """All networks of one checkpoint; its state dict is `model.safetensors`."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        self.denoiser = Denoiser(config.denoiser)
-        self.tokenizers = nn.ModuleDict({part: Tokenizer(config.tokenizers[part]) for part in config.denoiser.parts})
-        if config.tmr is not None:
-            self.motion_encoder = MotionEncoder(config.tmr)
-        if config.sentences is not None:
-            self.sentences = SentenceEncoder(config.sentences)
-
-
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A loaded model.
 
     Args:
-        statistics: For each part `{part}.mean` and `{part}.std` (channels,), with which vectors are normalised, and
-            `rest` (P, C), the latents, divided by `latent_scale`, of a person at rest: the seed of the first window.
-            With a text-motion space also `tmr.mean` and `tmr.std` (623,), with which motions come into it.
+        statistics: As `statistics_shapes` of the config says.
     """
 
-    config: ModelConfig
-    networks: Networks
+    config: Model
+    networks: SynTalkerNetworks | MambaTalkNetworks
     statistics: Mapping[str, Tensor]
     card: str = ""
     vocabulary: Mapping[str, int] | None = None  # None: the model reads no words, or does not know which
@@ -231,12 +162,12 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
     for name in sums.keys() - _OF_TEXT:
         _verify(directory / name, sums[name])
     try:
-        config = configs.load_json(ModelConfig, directory / CONFIG)
+        config = configs.load_json(Model, directory / CONFIG)
     except ConfigError as error:
         raise CheckpointError(f"{error} The checkpoint may be of a newer version of cospeech.") from None
     statistics = {name: tensor.to(device) for name, tensor in _read_tensors(directory / STATISTICS).items()}
-    _check_shapes(directory / STATISTICS, statistics, statistics_shapes(config))
-    networks = _read_network(directory / WEIGHTS, lambda: Networks(config), device)
+    _check_shapes(directory / STATISTICS, statistics, config.statistics_shapes())
+    networks = _read_network(directory / WEIGHTS, config.build, device)
     card = (directory / CARD).read_text(encoding="utf-8")
     vocabulary = _read_vocabulary(directory / VOCABULARY, config) if VOCABULARY in sums else None
     return Checkpoint(config, networks, statistics, card, vocabulary, directory=directory)
@@ -249,7 +180,7 @@ def load_text_encoder(name_or_path: str | Path, device: str | torch.device = "cp
         CheckpointError: the checkpoint has none, or its file is missing or damaged.
     """
     directory = find(name_or_path)
-    tmr = configs.load_json(ModelConfig, directory / CONFIG).tmr
+    tmr = _tmr(directory)
     sums = _sums(directory)
     if tmr is None or TEXT_ENCODER not in sums:
         raise CheckpointError(f"{directory}: this model has no text encoder.")
@@ -271,7 +202,11 @@ def load_word_pieces(name_or_path: str | Path) -> list[str]:
             "Import it again with that file."
         )
     _verify(directory / WORD_PIECES, sums[WORD_PIECES])
-    return read_word_pieces(directory / WORD_PIECES, configs.load_json(ModelConfig, directory / CONFIG).tmr)
+    return read_word_pieces(directory / WORD_PIECES, _tmr(directory))
+
+
+def _tmr(directory: Path) -> TmrConfig | None:
+    return getattr(configs.load_json(Model, directory / CONFIG), "tmr", None)
 
 
 def read_word_pieces(path: Path, tmr: TmrConfig | None) -> list[str]:
@@ -286,31 +221,6 @@ def read_word_pieces(path: Path, tmr: TmrConfig | None) -> list[str]:
 
 
 _SPECIAL_PIECES = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
-
-
-def statistics_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """What `statistics.safetensors` must hold."""
-    shapes: dict[str, tuple[int, ...]] = {"rest": (config.denoiser.seed_steps, config.denoiser.channels)}
-    for part in config.denoiser.parts:
-        channels = config.channels(part)
-        shapes |= {f"{part}.mean": (channels,), f"{part}.std": (channels,)}
-    if config.tmr is not None:
-        shapes |= {"tmr.mean": (humanml3d.CHANNELS,), "tmr.std": (humanml3d.CHANNELS,)}
-    return shapes
-
-
-@torch.inference_mode()
-def mean_pose_latents(tokenizers: nn.ModuleDict, config: DenoiserConfig) -> Tensor:
-    """(P, C) latents of somebody who stays in the mean pose of the training data, whose normalised vectors are zero.
-
-    The rest pose of the body itself, arms stretched out to the sides, is nothing that a window ever began with.
-    """
-    latents = []
-    for network in tokenizers.values():
-        still = torch.zeros(1, config.window_frames, network.config.channels)
-        latents.append(network.encode(still)[0] / config.latent_scale)
-    middle = (config.window_steps - config.seed_steps) // 2  # away from the ends, where the encoder sees padding
-    return torch.cat(latents, dim=-1)[middle : middle + config.seed_steps].clone()
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -382,14 +292,14 @@ def _verify(path: Path, digest: str) -> None:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
-def _read_vocabulary(path: Path, config: ModelConfig) -> dict[str, int]:
+def _read_vocabulary(path: Path, config: Model) -> dict[str, int]:
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path}: not JSON ({error}).") from None
-    if config.denoiser.words is None:
+    rows = config.num_words
+    if rows is None:
         raise CheckpointError(f"{path}: by {CONFIG} this model reads no words.")
-    rows = config.denoiser.words.num_words
     if not isinstance(words, dict) or not all(type(row) is int and 0 <= row < rows for row in words.values()):
         raise CheckpointError(f"{path}: must map words to rows 0 to {rows - 1} of the word table.")
     return words

@@ -1,7 +1,8 @@
 """Dataclass <-> dict, TOML, JSON. What a file says is checked against the dataclass; unknown keys are errors.
 
 A config is a frozen dataclass whose fields are bool, int, float, str, Path, Literal, tuple, dict, another config, or a
-union of these. Several configs in one union are told apart by a field `kind: Literal["name"]` in each of them.
+union of these. Several configs in one union are told apart by a field of one name that is a Literal in each of them,
+such as `kind: Literal["name"]`.
 """
 
 import dataclasses
@@ -81,7 +82,7 @@ def load_toml(cls: type[T], path: Path | str) -> T:
 
 
 def load_json(cls: type[T], path: Path | str) -> T:
-    """Read a dataclass from a JSON file, such as `config.json` of a run."""
+    """Read a dataclass, or one of a union of them, from a JSON file, such as `config.json` of a run."""
     return _load(cls, path, json.loads, json.JSONDecodeError)
 
 
@@ -97,7 +98,7 @@ def _load(cls: type[T], path: Path | str, parse: Any, syntax_error: type[Excepti
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     except (syntax_error, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}.") from None
-    return from_dict(cls, data, str(path))
+    return _convert(cls, data, str(path))
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
@@ -134,17 +135,25 @@ def _convert_union(variants: tuple[Any, ...], value: Any, where: str) -> Any:
     if isinstance(value, Mapping) and tables:
         if len(tables) == 1:
             return _convert(tables[0], value, where)
-        tagged = {tag: variant for variant in tables for tag in typing.get_args(typing.get_type_hints(variant)["kind"])}
-        if value.get("kind") not in tagged:
+        key, tagged = _tags(tables)
+        if value.get(key) not in tagged:
             known = ", ".join(repr(tag) for tag in tagged)
-            raise ConfigError(f"{where}: `kind` must be one of {known}, got {value.get('kind')!r}.")
-        return _convert(tagged[value["kind"]], value, where)
+            raise ConfigError(f"{where}: `{key}` must be one of {known}, got {value.get(key)!r}.")
+        return _convert(tagged[value[key]], value, where)
     for variant in sorted(variants, key=lambda variant: variant is float):  # an int stays an int in `int | float`
         try:
             return _convert(variant, value, where)
         except ConfigError:
             continue
     raise ConfigError(f"{where}: expected {' or '.join(_name(variant) for variant in variants)}, got {value!r}.")
+
+
+def _tags(tables: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """The field by which configs are told apart, and its values -> the configs."""
+    hints = [typing.get_type_hints(table) for table in tables]
+    key = next(name for name in hints[0] if all(typing.get_origin(each.get(name)) is Literal for each in hints))
+    pairs = zip(tables, hints, strict=True)
+    return key, {tag: table for table, each in pairs for tag in typing.get_args(each[key])}
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,9 @@ from cospeech.nn.layers import PostNormBlock, WaveformBlock, sinusoids
 from cospeech.nn.quantize import Codebook, Coded
 from cospeech.nn.ssm import Mamba
 
+BODY = ("upper", "hands", "lower")
+PARTS = ("face", *BODY)
+TRANSLATION = "translation"  # whose autoencoder makes steps in x and z, and the height, of what the legs do
 SLOPE = 0.2  # of every leaky ReLU but those of the encoder of samples
 
 
@@ -45,14 +48,13 @@ class AutoencoderConfig:
         return 4 + self.depth + 1  # two residual blocks, the stages, the last convolution
 
 
-# Released with [1]. `translation` makes steps in x and z, and the height, of what the legs do.
 AUTOENCODERS = {
     "face": AutoencoderConfig(106),
     "upper": AutoencoderConfig(78),
     "hands": AutoencoderConfig(180),
     "lower": AutoencoderConfig(61, depth=4),
-    "translation": AutoencoderConfig(61, depth=4, num_codes=None),
-}
+    TRANSLATION: AutoencoderConfig(61, depth=4, num_codes=None),
+}  # released with [1]
 
 
 class Autoencoder(nn.Module):
@@ -181,10 +183,6 @@ class MambaTalkConfig:
     def hop_frames(self) -> int:
         """From the beginning of a window to that of the next."""
         return self.window_frames - self.seed_frames
-
-
-BODY = ("upper", "hands", "lower")
-PARTS = ("face", *BODY)
 
 
 class Heard(NamedTuple):

@@ -17,7 +17,7 @@ from rich.progress import track
 from safetensors.torch import load_file
 
 from cospeech import prosody
-from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.checkpoint import Checkpoint
 from cospeech.config import load_json
 from cospeech.data.store import Store, StoredClip, write_store
 from cospeech.formats.output import check_target, replacing
@@ -31,6 +31,7 @@ from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.held_out import Excerpt
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
+from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 PART = "upper"
 SPEAKING = ("synthetic", "beat2")  # sources of people who talk and are asked for nothing
@@ -171,7 +172,7 @@ def _changed(clips: Iterator[StoredClip], variant: Variant) -> Iterator[StoredCl
 def _pipeline(
     variant: Variant, model: DenoiserConfig, trained: TrainedTokenizer, folder: Path, store: Store
 ) -> Pipeline:
-    config = ModelConfig(
+    config = SynTalkerModel(
         name="ablation",
         licence="",
         denoiser=model,
@@ -180,7 +181,7 @@ def _pipeline(
         snap=variant.snap,
         guidance=GuidanceConfig(speech=variant.guidance),
     )
-    networks = Networks(config)
+    networks = SynTalkerNetworks(config)
     networks.denoiser.load_state_dict(load_file(folder / "diffusion" / "denoiser.safetensors"))
     networks.tokenizers[PART].load_state_dict(trained.model.state_dict())
     rest = starter.rest_latents(store, {PART: trained}, model)

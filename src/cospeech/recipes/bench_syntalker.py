@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from cospeech import waveform
-from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.checkpoint import Checkpoint
 from cospeech.guidance import Guidance, GuidanceConfig, Styled, mixed
 from cospeech.models import syntalker, tokenizer
 from cospeech.nn import sampling
@@ -33,6 +33,7 @@ from cospeech.recipes import plain_syntalker as plain
 from cospeech.recipes.bench import repeated
 from cospeech.released.syntalker import SYSTEMS, System
 from cospeech.speech import Speech
+from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 STEPS = 50
 FAST_WINDOWS = 4
@@ -234,10 +235,10 @@ def random_states(this: System) -> dict[str, dict[str, Tensor]]:
 
 
 def checkpoint(this: System, states: dict[str, dict[str, Tensor]]) -> Checkpoint:
-    config = ModelConfig(
+    config = SynTalkerModel(
         this.name, "none", this.denoiser, dict(this.tokenizers), finish=False, motion=this.motion, quirks=this.quirks
     )
-    networks = Networks(config).eval().requires_grad_(False)
+    networks = SynTalkerNetworks(config).eval().requires_grad_(False)
     networks.denoiser.load_state_dict(syntalker.rename_published(states["denoiser"], this.denoiser))
     statistics = {"rest": torch.zeros(this.denoiser.seed_steps, this.denoiser.channels)}
     for part, of_part in this.tokenizers.items():

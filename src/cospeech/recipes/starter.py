@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from cospeech import checkpoint as checkpoints
 from cospeech import features
-from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech.checkpoint import Checkpoint
 from cospeech.config import load_json
 from cospeech.data.store import Store, write_store
 from cospeech.errors import ConfigError
@@ -34,6 +34,7 @@ from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.distil import Distil
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tokenizer import TrainTokenizer
+from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 PARTS = ("upper", "hands", "lower_trans", "face")
 REST = "synthetic/silence"  # the clip whose first latents start every generated motion
@@ -189,7 +190,7 @@ def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokeni
 def export(name: str, out: Path) -> Path:
     """Put the trained networks together as one checkpoint directory."""
     tokenizers = {part: TrainedTokenizer.load(out / part) for part in PARTS}
-    config = ModelConfig(
+    config = SynTalkerModel(
         name=name,
         licence=STARTERS[name].licence,
         denoiser=DENOISER,
@@ -198,7 +199,7 @@ def export(name: str, out: Path) -> Path:
         guidance=GUIDANCE,
         sentences=SENTENCES,
     )
-    networks = Networks(config)
+    networks = SynTalkerNetworks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))
     networks.sentences.load_state_dict(distil.load(out / "sentences").state_dict())
     for part, trained in tokenizers.items():

@@ -22,8 +22,8 @@ from typing import Any, Literal
 from safetensors.torch import load_file
 
 from cospeech import checkpoint as checkpoints
-from cospeech import features
-from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech import features, systems
+from cospeech.checkpoint import Checkpoint
 from cospeech.config import changed, load_json
 from cospeech.data.store import ClipInfo, Store
 from cospeech.errors import ConfigError, DataError
@@ -34,6 +34,7 @@ from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, is_finished
 from cospeech.recipes.tmr import Space, TrainTmr
 from cospeech.recipes.tokenizer import Mirror, TrainTokenizer
+from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 DISTILBERT, MINILM = Path("distilbert/distilbert-base-uncased"), Path("sentence-transformers/paraphrase-MiniLM-L6-v2")
 EVERY_FRAMES = 20  # from one window of an epoch to the next
@@ -268,7 +269,7 @@ def export(system: str, out: Path) -> None:
     settings = load_json(TrainDiffusion, out / "diffusion" / "config.json")
     trained = {part: TrainedTokenizer.load(out / part) for part in settings.model.parts}
     space = Space.load(settings.tmr) if settings.tmr else None
-    config = ModelConfig(
+    config = SynTalkerModel(
         name=f"syntalker-{system.lower()} retrained",
         licence=_licence(settings.store),
         denoiser=settings.model,
@@ -279,14 +280,14 @@ def export(system: str, out: Path) -> None:
         tmr=space.config if space else None,
         quirks=settings.quirks,
     )
-    networks = Networks(config)
+    networks = SynTalkerNetworks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))
     statistics: dict[str, Any] = {}
     for part, each in trained.items():
         networks.tokenizers[part].load_state_dict(each.model.state_dict())
         statistics |= {f"{part}.mean": each.mean, f"{part}.std": each.std}
     networks.eval().requires_grad_(False)
-    statistics["rest"] = checkpoints.mean_pose_latents(networks.tokenizers, settings.model)
+    statistics["rest"] = systems.mean_pose_latents(networks.tokenizers, settings.model)
     if space:
         networks.motion_encoder.load_state_dict(space.motion_encoder.state_dict())
         statistics |= {"tmr.mean": space.mean, "tmr.std": space.std}
@@ -307,7 +308,7 @@ def _licence(store: Path) -> str:
     return "those of its data: " + "; ".join(licences)
 
 
-def _card(config: ModelConfig, settings: TrainDiffusion) -> str:
+def _card(config: SynTalkerModel, settings: TrainDiffusion) -> str:
     shares = "".join(f"- {source}: {share:.0%}\n" for source, share in settings.sources.items())
     return f"""# {config.name}
 

@@ -36,7 +36,7 @@ class TrainTokenizer:
     acceleration_weight: float = 0.0  # of changes of these changes
     commitment_weight: float = 0.02
     std_floor: float = 0.02  # channels that hardly move are not blown up; published: 0
-    motion: Literal["rotations", "humanml3d"] = "rotations"  # what vectors are made of, as in `ModelConfig`
+    motion: Literal["rotations", "humanml3d"] = "rotations"  # what vectors are made of, as in `SynTalkerModel`
     mirror: Mirror = "all"  # which clips are learned from mirrored as well
     unit_latents: bool = True  # scaled in the end to unit variance; published: False, and `latent_scale` says how large
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from cospeech import checkpoint as checkpoints
-from cospeech import features, hearing, humanml3d, quirks, text
-from cospeech.checkpoint import Checkpoint, ModelConfig, Networks
+from cospeech import features, hearing, humanml3d, quirks, systems, text
+from cospeech.checkpoint import Checkpoint
 from cospeech.errors import CheckpointError, CospeechWarning
 from cospeech.models import syntalker, tmr, tokenizer
 from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T, DenoiserConfig
@@ -29,6 +29,7 @@ from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.models.tokenizer import TokenizerConfig
 from cospeech.released import files
 from cospeech.released.vocabulary import read_vocabulary
+from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 WEIGHTS = ("last_*.bin", "net_*.pth", "text_epoch=*.ckpt", "motion_epoch=*.ckpt")
 ARRAYS = (
@@ -254,7 +255,7 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
             f"{pieces['denoiser'].path} "
             f"{denoiser.words.num_words}: they do not belong together."
         )
-    config = ModelConfig(
+    config = SynTalkerModel(
         name=this.name,
         licence="not stated",
         denoiser=denoiser,
@@ -265,7 +266,7 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         tmr=this.tmr if "motion_encoder" in pieces else None,
         quirks=this.quirks,
     )
-    networks = Networks(config)
+    networks = SynTalkerNetworks(config)
     _fill(networks.denoiser, pieces["denoiser"], syntalker.rename_published, denoiser)
     for part, of_part in this.tokenizers.items():
         _fill(networks.tokenizers[part], pieces[part], tokenizer.rename_published, of_part)
@@ -293,7 +294,7 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         for name, length in this.arrays.items()
     }
     statistics = _statistics(this, arrays)
-    statistics["rest"] = checkpoints.mean_pose_latents(networks.tokenizers, denoiser)
+    statistics["rest"] = systems.mean_pose_latents(networks.tokenizers, denoiser)
     if config.tmr is not None:  # whose space is that of the same vectors
         whole = {kind: arrays[f"beatx_1-30_amass_h3d_{kind}.npy"] for kind in ("mean", "std")}
         statistics |= {f"tmr.{kind}": array for kind, array in whole.items()}
