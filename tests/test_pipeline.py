@@ -9,7 +9,7 @@ from cospeech import features, prosody, skeleton
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.guidance import GuidanceConfig
 from cospeech.motion import Motion
-from cospeech.pipeline import SAMPLERS, Pipeline
+from cospeech.pipeline.syntalker import SAMPLERS, SynTalkerPipeline
 from cospeech.speech import Speech
 from cospeech.systems import SynTalkerNetworks
 
@@ -18,7 +18,7 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return Pipeline(tiny.checkpoint())
+    return SynTalkerPipeline(tiny.checkpoint())
 
 
 def speech(seconds, seed=0, rate=RATE):
@@ -164,10 +164,10 @@ def test_loudness_and_sample_rate_are_not_heard(pipeline):
     assert heard.shape[1] == prosody.NUM_FEATURES
 
 
-def guided(guidance: float) -> Pipeline:
+def guided(guidance: float) -> SynTalkerPipeline:
     checkpoint = tiny.checkpoint()
     torch.nn.init.normal_(checkpoint.networks.denoiser.speech_encoder.audio.no_audio)
-    return Pipeline(replace(checkpoint, config=replace(checkpoint.config, guidance=GuidanceConfig(guidance))))
+    return SynTalkerPipeline(replace(checkpoint, config=replace(checkpoint.config, guidance=GuidanceConfig(guidance))))
 
 
 def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():
@@ -180,7 +180,7 @@ def test_guidance_goes_on_from_what_no_speech_gives_to_what_the_speech_gives():
 
 def test_a_starter_reads_text_by_itself_and_lets_be_what_asks_for_nothing():
     checkpoint = tiny.reading()
-    pipeline = Pipeline(checkpoint)
+    pipeline = SynTalkerPipeline(checkpoint)
     talk = speech(5)
     free = pipeline.generate(talk, finish=False)
     for asks in (True, False):
@@ -231,7 +231,7 @@ def test_a_model_without_a_face_has_none_to_give():
     )
     rest = checkpoint.statistics["rest"][:, : config.denoiser.channels]
     networks = SynTalkerNetworks(config).eval()
-    faceless = Pipeline(
+    faceless = SynTalkerPipeline(
         replace(checkpoint, config=config, networks=networks, statistics=checkpoint.statistics | {"rest": rest})
     )
     with pytest.raises(ConfigError, match="has no face to give"):

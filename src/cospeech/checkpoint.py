@@ -3,6 +3,7 @@
     config.json  model.safetensors  statistics.safetensors  CARD.md  SHA256SUMS
     vocabulary.json            rows of the word table, of a model that reads words
     text_encoder.safetensors, word_pieces.txt   of a model that reads text
+    wav2vec2/config.json, wav2vec2/model.safetensors   of a model that hears characters, as transformers reads them
 
 The layout is the same in the package, on disk and on the Hugging Face hub. Nothing is unpickled.
 """
@@ -22,12 +23,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cospeech import config as configs
+from cospeech import wav2vec2
 from cospeech.errors import CheckpointError, ConfigError, FormatError
 from cospeech.formats.output import check_target as check_target_file
 from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.nn.published import meta
 from cospeech.nn.quantize import TRAINING_ONLY
 from cospeech.systems import MambaTalkNetworks, Model, SynTalkerNetworks
+from cospeech.wav2vec2 import Recogniser
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,7 +40,9 @@ CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
 )
 VOCABULARY, TEXT_ENCODER, WORD_PIECES = "vocabulary.json", "text_encoder.safetensors", "word_pieces.txt"
 COARSE = {"sentences.grams.weight"}  # of 8 bits where others have 16: many rows are added up for every word
-_OF_TEXT = {TEXT_ENCODER, WORD_PIECES}  # loaded when a text is read: larger than all the rest
+WAV2VEC2 = "wav2vec2"  # folder
+_WAV2VEC2_FILES = (f"{WAV2VEC2}/{wav2vec2.CONFIG}", f"{WAV2VEC2}/{wav2vec2.WEIGHTS}")
+_LATE = {TEXT_ENCODER, WORD_PIECES, *_WAV2VEC2_FILES}  # loaded when they are needed: larger than all the rest
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Checkpoint:
     vocabulary: Mapping[str, int] | None = None  # None: the model reads no words, or does not know which
     text_encoder: TextEncoder | None = None  # loaded by `load_text_encoder` alone
     word_pieces: Sequence[str] | None = None  # rows of its table, loaded by `load_word_pieces` alone
+    recogniser: Recogniser | None = None  # of characters, loaded by `load_recogniser` alone
     directory: Path | None = None  # where it was loaded from
 
 
@@ -104,9 +110,10 @@ def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = tor
         directory.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".new-", dir=directory) as folder:
             written = _write(checkpoint, Path(folder), dtype)
-            for name in (SUMS, VOCABULARY, *_OF_TEXT):  # without the sums, which come last, nobody takes what is
+            for name in (SUMS, VOCABULARY, *_LATE):  # without the sums, which come last, nobody takes what is
                 (directory / name).unlink(missing_ok=True)  # half replaced for whole
             for name in written:
+                (directory / name).parent.mkdir(exist_ok=True)
                 Path(folder, name).replace(directory / name)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -143,6 +150,9 @@ def _write(checkpoint: Checkpoint, directory: Path, dtype: torch.dtype) -> list[
     if checkpoint.word_pieces is not None:
         (directory / WORD_PIECES).write_text("\n".join(checkpoint.word_pieces) + "\n", encoding="utf-8")
         written.append(WORD_PIECES)
+    if checkpoint.recogniser is not None:
+        checkpoint.recogniser.save(directory / WAV2VEC2)
+        written += _WAV2VEC2_FILES
     sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
     for name in (WEIGHTS, STATISTICS, TEXT_ENCODER):  # safetensors are written for their owner alone
@@ -159,7 +169,7 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
     """
     directory = find(name_or_path)
     sums = _sums(directory)
-    for name in sums.keys() - _OF_TEXT:
+    for name in sums.keys() - _LATE:
         _verify(directory / name, sums[name])
     try:
         config = configs.load_json(Model, directory / CONFIG)
@@ -205,6 +215,21 @@ def load_word_pieces(name_or_path: str | Path) -> list[str]:
     return read_word_pieces(directory / WORD_PIECES, _tmr(directory))
 
 
+def load_recogniser(name_or_path: str | Path, device: str | torch.device = "cpu") -> Recogniser:
+    """What hears the characters, of a checkpoint whose model is given them.
+
+    Raises:
+        CheckpointError: the checkpoint has none, or its files are missing or damaged, or transformers is missing.
+    """
+    directory = find(name_or_path)
+    sums = _sums(directory)
+    for name in _WAV2VEC2_FILES:
+        if name not in sums:
+            raise CheckpointError(f"{directory}: was made without {wav2vec2.NAME}, so it cannot hear. Import it again.")
+        _verify(directory / name, sums[name])
+    return Recogniser.load(directory / WAV2VEC2, device)
+
+
 def _tmr(directory: Path) -> TmrConfig | None:
     return getattr(configs.load_json(Model, directory / CONFIG), "tmr", None)
 
@@ -233,7 +258,7 @@ def find(name_or_path: str | Path) -> Path:
     elif Path(name).exists():
         raise CheckpointError(f"{name}: a checkpoint is a directory, this is a file.")
     elif name.count("/") == 1 and not Path(name).parent.is_dir():  # else it is a path with a slip in it
-        directory = _from_hub(name, [CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, *_OF_TEXT])
+        directory = _from_hub(name, [CONFIG, WEIGHTS, STATISTICS, CARD, SUMS, VOCABULARY, *_LATE])
     else:
         raise CheckpointError(
             f"Unknown model `{name}`. Known: {', '.join(RELEASED)}; or give a checkpoint directory, or a hub id "
@@ -267,7 +292,7 @@ def _from_hub(name: str, names: Sequence[str]) -> Path:
 
 def _sums(directory: Path) -> dict[str, str]:
     """File name -> the SHA-256 it must have, as SHA256SUMS says."""
-    required, optional = {CONFIG, WEIGHTS, STATISTICS, CARD}, {VOCABULARY, *_OF_TEXT}
+    required, optional = {CONFIG, WEIGHTS, STATISTICS, CARD}, {VOCABULARY, *_LATE}
     try:
         lines = (directory / SUMS).read_text(encoding="utf-8").splitlines()
         sums = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}

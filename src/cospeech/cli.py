@@ -34,9 +34,10 @@ def generate(
     strength: float = 1.0,
     timeline: str = "",
     words: Path | None = None,
+    speaker: int | None = None,
     seed: int = 0,
     seed_motion: Path | None = None,
-    sampler: Literal["ddim", "ddpm"] = "ddim",
+    sampler: Literal["ddim", "ddpm"] | None = None,
     steps: int | None = None,
     finish: Literal["model", "on", "off"] = "model",
     quirks: Literal["model", "none"] = "model",
@@ -71,10 +72,11 @@ def generate(
             seconds.
         words: TextGrid file with the words and their times, for models that read words. With several recordings the
             folder of their TextGrids, which have the same names.
+        speaker: For a model that knows several: whose manner, by their number in BEAT2.
         seed: Same seed, same device, same motion; another seed, another motion.
         seed_motion: Motion file; the result begins like its first half second. Default: it begins at rest, with
             published models in the mean pose of their training.
-        sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise.
+        sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise. Default: ddim.
         steps: Diffusion steps for each window of four seconds. Default: the model's own number, all 1000 for ddpm.
         finish: Keep feet where they stand, hands out of the body, joints within human ranges, and take out tremble
             above 7 Hz. off: what the networks say. model: on for the starters, off for published models.
@@ -137,7 +139,9 @@ def generate(
                 if exact:
                     motion = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
                 else:
-                    motion = pipeline.generate(speech, **settings, timeline=prompts, finish=finished, progress=progress)
+                    motion = pipeline.generate(
+                        speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
+                    )
             if of_face:
                 motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
             if mapping:
@@ -328,32 +332,47 @@ def bench(
 
 
 def import_(
-    system_name: Annotated[Literal["syntalker"], arg(metavar="SYSTEM", name="name")],
+    system_name: Annotated[Literal["syntalker", "mambatalk"], arg(metavar="SYSTEM", name="name")],
     paths: Annotated[tuple[Path, ...], arg(metavar="PATHS")],
     /,
     out: Path,
     system: Literal["S", "T"] | None = None,
     distilbert: str | None = None,
+    wav2vec2: str | None = None,
 ) -> None:
     """Turn released weights of a published system into a checkpoint directory that --model takes.
 
-    Example: cospeech import syntalker SynTalker/ckpt SynTalker/mean_std --out syntalker-s
+    Examples: cospeech import syntalker SynTalker/ckpt SynTalker/mean_std --out syntalker-s;
+    cospeech import mambatalk MambaTalk/pretrained --wav2vec2 facebook/wav2vec2-base-960h --out mambatalk
 
     Args:
         system_name: syntalker: last_500.bin (system S) or last_600.bin (T), the net_300000.pth of each body part, the
             arrays in mean_std and, for words, vocab.pkl; for T the text_epoch=299.ckpt and motion_epoch=299.ckpt.
+            mambatalk: mambatalk_100.bin, face.bin, upper.bin, hands.bin, lower_foot.bin, foot.bin and, for words,
+            vocab.pkl.
         paths: Files, and folders that are searched for files of those names.
         out: Checkpoint directory to write.
         system: Which of the two, where both are found: S follows speech, T styles from a text-motion space as well.
         distilbert: For T: folder or hub id of DistilBERT, such as distilbert/distilbert-base-uncased. To read text it
             needs the vocab.txt there, or among PATHS.
+        wav2vec2: For mambatalk: folder or hub id of the model it hears with, facebook/wav2vec2-base-960h, where that is
+            not among PATHS.
     """
     from rich.console import Console
     from rich.table import Table
 
-    from cospeech.released.syntalker import import_syntalker
+    if system_name == "mambatalk":
+        from cospeech.released.mambatalk import import_mambatalk
 
-    done = import_syntalker(paths, out, system, distilbert)
+        if system or distilbert:
+            raise ConfigError("--system and --distilbert belong to syntalker. Leave them out.")
+        done = import_mambatalk(paths, out, wav2vec2)
+    else:
+        from cospeech.released.syntalker import import_syntalker
+
+        if wav2vec2:
+            raise ConfigError("--wav2vec2 belongs to mambatalk. Leave it out.")
+        done = import_syntalker(paths, out, system, distilbert)
     table = Table("network", "tensors", "parameters", "SHA-256", "fixed pass", box=None, pad_edge=False)
     for piece in done.pieces:
         print(f"{piece.role}: {piece.path}")

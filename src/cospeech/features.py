@@ -7,6 +7,9 @@ translation channels, or for `face` the 52 ARKit weights.
 Translation channels: x and z as steps since the previous frame (the first frame repeats the second's step), y as
 height. Decoding sums the steps up; the motion then starts at x = z = 0.
 Source: SynTalker, arXiv:2410.00464, system S.
+
+MambaTalk's vectors are others, see `body_channels`, `legs_channels` and `flame_channels`.
+Source: MambaTalk, arXiv:2403.09471, and EMAGE, arXiv:2401.00374.
 """
 
 from collections.abc import Mapping
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cospeech import rotation, skeleton
+from cospeech.body import joint_positions, mannequin
 from cospeech.errors import ConfigError
 
 _CHUNK = 4096  # frames converted at a time, so that an hour needs no more memory than a minute besides its frames
@@ -131,4 +135,92 @@ def channels_to_translation(channels: np.ndarray) -> np.ndarray:
     translation = channels.astype(np.float64)
     for axis in (0, 2):
         translation[:, axis] = np.cumsum(translation[:, axis]) - translation[0, axis]
+    return translation.astype(np.float32)
+
+
+ROTATIONS = 6 * skeleton.NUM_JOINTS  # of the 337 channels of a body; then come
+PLACE, CONTACTS = slice(ROTATIONS, ROTATIONS + 3), slice(ROTATIONS + 3, ROTATIONS + 7)  # metres; 0 or 1
+LEGS_MOVE, LEGS_CONTACTS = slice(54, 57), slice(57, 61)  # of the 61 channels of legs; 6 numbers a joint before them
+LEGS_CHANNELS, FLAME_CHANNELS = 61, 106
+_TOUCHING = tuple(skeleton.INDEX[f"{side}_{joint}"] for joint in ("ankle", "foot") for side in ("left", "right"))
+_SLOWEST_STEP = 0.01  # metres a frame at 30 frames a second
+
+
+def body_channels(poses: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """(T, 337) 6-D rotations of all joints, translation in metres, contacts: what MambaTalk is told of a motion.
+
+    Args:
+        poses: (T, 55, 3) axis-angle, 30 frames a second.
+        translation: (T, 3) metres.
+    """
+    rotations = rotation.axis_angle_to_rotation_6d(np.asarray(poses)).reshape(len(poses), -1)
+    return np.concatenate([rotations, translation, contacts(poses, translation)], axis=1).astype(np.float32)
+
+
+def legs_channels(poses: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """(T, 61) rotations of the legs, translation in metres, contacts; arguments as of `body_channels`."""
+    touches = contacts(poses, translation)
+    return np.concatenate([encode("lower", poses, translation), translation, touches], axis=1).astype(np.float32)
+
+
+def flame_channels(poses: np.ndarray, expressions: np.ndarray) -> np.ndarray:
+    """(T, 106) rotation of the jaw, and the (T, 100) expressions of FLAME."""
+    jaw = rotation.axis_angle_to_rotation_6d(np.asarray(poses)[:, skeleton.JAW])
+    return np.concatenate([jaw, expressions], axis=1).astype(np.float32)
+
+
+def contacts(poses: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """(T, 4) 1 where left and right ankle, left and right foot move by less than a centimetre to the next frame.
+
+    The last frame counts as standing, as published; the joints are those of the mannequin.
+    """
+    touches = np.ones((len(poses), 4), np.float32)
+    body = mannequin("light")
+    for start in range(0, len(poses), _CHUNK):
+        piece = slice(start, start + _CHUNK + 1)
+        joints = joint_positions(body, np.asarray(poses)[piece], np.asarray(translation)[piece])[:, _TOUCHING]
+        steps = np.linalg.norm(np.diff(joints, axis=0), axis=-1)
+        touches[start : start + len(steps)] = steps < _SLOWEST_STEP
+    return touches
+
+
+def standing(num_frames: int) -> np.ndarray:
+    """(T, 337) of somebody who stands still with hanging arms."""
+    poses = np.zeros((num_frames, skeleton.NUM_JOINTS, 3), np.float32)
+    for side, sign in (("left", 1), ("right", -1)):
+        poses[:, skeleton.INDEX[f"{side}_shoulder"], 2] = -1.2 * sign  # radians: down from the T pose
+        poses[:, skeleton.INDEX[f"{side}_elbow"], 1] = -0.3 * sign  # a little bent
+    return body_channels(poses, np.tile(skeleton.REST_TRANSLATION, (num_frames, 1)))
+
+
+def from_mambatalk(
+    vectors: Mapping[str, np.ndarray], speed: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors of `face`, `upper`, `hands` and `lower`, (T, channels) each -> a body; its eyes look straight ahead.
+
+    Args:
+        speed: (T, 3) metres a second in x and z, height in metres.
+        start: (3,) where the first frame is; its height does not count.
+
+    Returns:
+        poses (T, 55, 3), translation (T, 3), expressions (T, 100).
+    """
+    num_frames = len(speed)
+    poses = np.zeros((num_frames, skeleton.NUM_JOINTS, 3), np.float32)
+    for part in ("upper", "hands", "lower"):
+        joints = layout(part).joints
+        for first in range(0, num_frames, _CHUNK):
+            piece = vectors[part][first : first + _CHUNK, : 6 * len(joints)].reshape(-1, len(joints), 6)
+            poses[first : first + _CHUNK, joints] = rotation.rotation_6d_to_axis_angle(piece)
+    poses[:, skeleton.JAW] = rotation.rotation_6d_to_axis_angle(vectors["face"][:, :6])
+    return poses, walked(speed, start), vectors["face"][:, 6:]
+
+
+def walked(speed: np.ndarray, start: np.ndarray, fps: float = 30.0) -> np.ndarray:
+    """(T, 3) metres a second in x and z, and height -> (T, 3) metres, from `start` (3,) on in x and z."""
+    translation = np.array(speed, np.float64)
+    for axis in (0, 2):
+        translation[1:, axis] = np.cumsum(translation[:-1, axis]) / fps
+        translation[0, axis] = 0
+        translation[:, axis] += start[axis]
     return translation.astype(np.float32)

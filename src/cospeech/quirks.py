@@ -1,7 +1,7 @@
 """What the published systems do by mistake and their weights have learned. A checkpoint's config names those it needs.
 
-Source: SynTalker, arXiv:2410.00464, and its code. Some can be turned off without asking the network for what it never
-saw: `--quirks none` does that. A model trained here has none.
+Source: SynTalker, arXiv:2410.00464, MambaTalk, arXiv:2403.09471, and their code. Some can be turned off without asking
+the network for what it never saw: `--quirks none` does that. A model trained here has none.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,18 @@ QUIRKS: dict[str, Quirk] = {
     "whole-windows": Quirk("what does not fill a window of 112 frames, or a second, is left out at the end", True),
     "first-step": Quirk("the body starts one step away from x = z = 0", True),
     "seed-length": Quirk("with a seed motion, nothing is generated beyond its whole seconds", True),
+    "forgotten-jaw": Quirk("every window but the first is told that the jaw is closed", True),
+    "forgotten-place": Quirk(
+        "every window is told that it begins where the first one did, and moves as channels say that were not trained",
+        True,
+    ),
+    "felt-contacts": Quirk("the feet's contacts are told to what moves the body, which was trained without them", True),
     "seed-face": Quirk("jaw, expressions and body shape are those of the seed motion", True),
 }
+MAMBATALK = (
+    *("double-resampling", "audio-step-533", "whole-windows", "seed-length"),
+    *("forgotten-jaw", "forgotten-place", "felt-contacts"),
+)
 SYNTALKER = (
     *("double-resampling", "onset-positions", "loose-seams", "audio-step-533", "whole-windows", "seed-length"),
 )

@@ -6,7 +6,7 @@ import tiny
 
 from cospeech.data import actions
 from cospeech.data.actions import perform
-from cospeech.pipeline import Pipeline
+from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import held_out, obedience
 from cospeech.recipes.obedience import Answer, Asked
 
@@ -65,7 +65,7 @@ def test_hands_pass_by_the_share_of_frames_others_by_the_share_of_clips():
 def test_a_model_that_reads_goes_through_all_tables(monkeypatch):
     prompts = [Asked(wanted, "whole", wanted) for wanted in ACTIONS]
     monkeypatch.setattr(obedience, "EXCERPTS", 1)
-    pipeline = Pipeline(tiny.reading())
+    pipeline = SynTalkerPipeline(tiny.reading())
     pipeline.read.encoder.asks.bias.fill_(9.0)
     excerpts = held_out.excerpts(held_out.human_voices(None))[:1]
     tables = [

@@ -8,7 +8,7 @@ from cospeech.checkpoint import save
 from cospeech.data.voices import Phone
 from cospeech.errors import DataError, FormatError
 from cospeech.motion import Motion
-from cospeech.pipeline import Pipeline
+from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import quality
 from cospeech.recipes.held_out import Excerpt, Voice
 from cospeech.recipes.quality import Estimate, Ratio
@@ -30,7 +30,7 @@ def test_a_motion_follows_its_own_recording_and_planted_lips_close_on_what_is_sa
     long = quality.Speech(np.tile(speech.samples, 4), speech.rate)
     phones = tuple(Phone("p", second + 0.1, second + 0.2) for second in range(1, 9))
     excerpt = Excerpt("a", long.cut(0, 10), 0, phones)
-    planted = quality.systems(Pipeline(tiny.checkpoint()))["planted"](excerpt)
+    planted = quality.systems(SynTalkerPipeline(tiny.checkpoint()))["planted"](excerpt)
     assert quality.of_motion(planted, excerpt.speech, phones)["lips open on p, b, m"].count == 0
     for pausing in quality.interrupted(excerpt).values():
         assert [p.start_s for p in pausing.phones] == [p.start_s + (3 if p.start_s > 5 else 0) for p in phones]
@@ -75,7 +75,7 @@ def test_of_what_must_be_sure_the_interval_decides():
 
 
 def test_every_measure_of_a_model_is_a_number(speech):
-    pipeline = Pipeline(tiny.checkpoint())
+    pipeline = SynTalkerPipeline(tiny.checkpoint())
     long = quality.Speech(np.tile(speech.samples, 4), speech.rate).cut(0, 10)
     results = quality.measure(pipeline, [Voice("a", long, (Phone("p", 1.0, 1.1),))], few=False)
     assert set(results) == {"model", "no finish", "other speech", "planted", "mean pose"}

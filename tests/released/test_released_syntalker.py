@@ -18,7 +18,7 @@ from cospeech import Motion, Speech, cli, humanml3d, load_motion, positions, rot
 from cospeech import checkpoint as checkpoints
 from cospeech.body import joint_positions, mannequin
 from cospeech.errors import CheckpointError, ConfigError, CospeechWarning, PromptError
-from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.pipeline import SynTalkerPipeline, load_pipeline
 from cospeech.prompts import Prompt
 from cospeech.recipes import plain_syntalker as plain
 from cospeech.released.syntalker import import_syntalker
@@ -280,7 +280,7 @@ def test_each_quirk_is_a_switch(imported, talk, seed_motion, quirk, without):
     others = tuple(name for name in checkpoint.config.quirks if name != quirk)
     assert len(others) < len(checkpoint.config.quirks)
     there, gone = (
-        Pipeline(replace(checkpoint, config=replace(checkpoint.config, quirks=kept)))
+        SynTalkerPipeline(replace(checkpoint, config=replace(checkpoint.config, quirks=kept)))
         for kept in (checkpoint.config.quirks, others)
     )
     a, b = (np.asarray(without(pipeline, talk, seed_motion)) for pipeline in (there, gone))
@@ -318,7 +318,7 @@ def test_audio_steps_of_533_samples_and_exact_ones(imported, talk):
 
 def test_the_amplitude_of_a_window_is_that_of_the_whole_recording(pipelines, talk):
     hearing = pipelines["S"].hear(talk, 400)
-    whole = np.pad(waveform.amplitude(hearing.samples), (0, 100_000))
+    whole = np.pad(waveform.amplitude(hearing.sound.samples), (0, 100_000))
     for start in (0, 112, 224, 270, 278, 279, 300):
         first = start * 533
         np.testing.assert_array_equal(hearing.window(start).audio[0, :, 0], whole[first : first + 68_224])

@@ -186,10 +186,10 @@ class MambaTalkConfig:
 
 
 class Heard(NamedTuple):
-    """A window of speech, encoded: what does not depend on the motion before it."""
+    """A window of speech, encoded: all that does not depend on the motion before it."""
 
-    face: Tensor  # (B, T, A)
-    body: Tensor  # (B, T, A)
+    face: Tensor  # (B, T, A) scanned
+    body: Tensor  # (B, depth, T, 2 W) what each block of the body attends to
 
 
 class Chosen(NamedTuple):
@@ -206,6 +206,7 @@ class MambaTalk(nn.Module):
         self.speakers = nn.ModuleDict({of: nn.Embedding(config.num_speakers, width) for of in config.audio_channels})
         self.global_scan = GlobalScan(config)
         self.local_scan = LocalScan(config)
+        self.classify = nn.ModuleDict({part: _mlp(config.code_dim, width, config.num_codes) for part in PARTS})
 
     def forward(self, audio: Tensor, words: Tensor, speaker: Tensor, motion: Tensor, hidden: Tensor) -> Chosen:
         """Choose the codes of a window.
@@ -217,12 +218,16 @@ class MambaTalk(nn.Module):
             motion: (B, T, C) 6-D rotations of all 55 joints, translation in metres, contact of both ankles and feet.
             hidden: (B, T, C) bool, True where `motion` is not to be read.
         """
-        return self.move(self.hear(audio, words), speaker, motion, hidden)
+        latents = self.move(self.hear(audio, words), speaker, motion, hidden)
+        return Chosen(latents, {part: self.classify[part](latent) for part, latent in latents.items()})
 
     def hear(self, audio: Tensor, words: Tensor) -> Heard:
-        return Heard(self.ears["face"](audio, words), self.ears["body"](audio, words))
+        """Several windows of speech may be heard at once. Arguments as of `forward`."""
+        face, body = (self.ears[of](audio, words) for of in ("face", "body"))  # (B, T, A)
+        return Heard(self.global_scan.face(face), self.local_scan.listen(body))
 
-    def move(self, heard: Heard, speaker: Tensor, motion: Tensor, hidden: Tensor) -> Chosen:
+    def move(self, heard: Heard, speaker: Tensor, motion: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """Part -> (B, T, D) what is said about its code's vector. Arguments as of `forward`."""
         face, body = (self.speakers[of](speaker)[:, None] for of in ("face", "body"))  # (B, 1, W)
         around, features = self.global_scan(motion, hidden, body, heard.face)
         return self.local_scan(around, features, face, body, heard.body)
@@ -287,13 +292,21 @@ class GlobalScan(nn.Module):
         self.body = MambaStack(motion_width, width, depth=1, width_out=motion_width)
         self.out = nn.Linear(audio_width + motion_width, width)
 
-    def forward(self, motion: Tensor, hidden: Tensor, speaker: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns (B, T, W) motion, and (B, T, W) motion with what is heard."""
+    def forward(self, motion: Tensor, hidden: Tensor, speaker: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            motion, hidden: As of `MambaTalk`.
+            speaker: (B, 1, W).
+            face: (B, T, A) what it hears, scanned.
+
+        Returns:
+            (B, T, W) motion, and (B, T, W) motion with what is heard.
+        """
         motion = self.motion_encoder(torch.where(hidden, self.unknown, motion))  # (B, T, motion_width)
         # Of one frame: a speaker who stays the same pays attention to nothing but themselves.
         around = self.speaker_block(speaker) + self.widen_motion(self.motion_mlp(motion))
         around = self.motion_block(self.place(around))
-        return around, self.out(torch.cat([self.face(heard), self.body(motion)], dim=-1))
+        return around, self.out(torch.cat([face, self.body(motion)], dim=-1))
 
 
 class LocalScan(nn.Module):
@@ -303,7 +316,7 @@ class LocalScan(nn.Module):
         super().__init__()
         width = config.width
         self.place = Place(config)
-        self.listen = nn.Linear(config.audio_width, width)
+        self.widen = nn.Linear(config.audio_width, width)
         self.attend = nn.ModuleList(
             PostNormBlock(width, config.heads, width, config.dropout, cross=True) for _ in range(config.depth)
         )
@@ -313,18 +326,22 @@ class LocalScan(nn.Module):
         self.mix = nn.ModuleDict({part: PostNormBlock(width, 8, width, config.dropout) for part in BODY})
         self.scan.update({part: MambaStack(width, width, depth=1) for part in BODY})
         self.narrow = nn.ModuleDict({part: nn.Linear(width, config.code_dim) for part in PARTS})
-        self.classify = nn.ModuleDict({part: _mlp(config.code_dim, width, config.num_codes) for part in PARTS})
 
-    def forward(self, around: Tensor, features: Tensor, face: Tensor, body: Tensor, heard: Tensor) -> Chosen:
-        """
+    def listen(self, heard: Tensor) -> Tensor:
+        """(B, T, A) heard by the body -> (B, depth, T, 2 W) what each block attends to."""
+        heard = self.widen(heard)
+        return torch.stack([block.remember(heard) for block in self.attend], dim=1)
+
+    def forward(self, around: Tensor, features: Tensor, face: Tensor, body: Tensor, heard: Tensor) -> dict[str, Tensor]:
+        """Part -> (B, T, D) latents.
+
         Args:
             around, features: (B, T, W) from `GlobalScan`.
             face, body: (B, 1, W) the speaker.
-            heard: (B, T, A) by the body.
+            heard: From `listen`.
         """
-        memory = self.listen(heard)
         found = self.place(around)
-        for block in self.attend:
+        for block, memory in zip(self.attend, heard.unbind(1), strict=True):
             found = block(found, memory)
         found = around + found
         of_part = {part: self.latent[part](found) for part in BODY}
@@ -334,8 +351,7 @@ class LocalScan(nn.Module):
             others = sum(of_part[other] for other in BODY if other != part)
             joined = torch.cat([self.place(of_part[part] + body), others], dim=-1)
             states[part] = self.scan[part](self.mix[part](self.join[part](joined))) + of_part[part]
-        latents = {part: self.narrow[part](state) for part, state in states.items()}
-        return Chosen(latents, {part: self.classify[part](latent) for part, latent in latents.items()})
+        return {part: self.narrow[part](state) for part, state in states.items()}
 
 
 class MambaStack(nn.Module):
@@ -402,7 +418,7 @@ _NETWORK_NAMES = (
     (r"\.speaker_block\.", ".body_q_self_attn.layers.0."),
     (r"\.motion_block\.", ".motion_self_encoder.layers.0."),
     (r"^global_scan\.(face|body)\.", r"global_scan.\1_scan."),
-    (r"\.listen\.", ".body_proj."),
+    (r"^local_scan\.widen\.", "local_scan.body_proj."),
     (r"\.attend\.(\d+)\.mlp_norm\.", r".motion_cross_attn.layers.\1.norm3."),
     (r"\.attend\.", ".motion_cross_attn.layers."),
     (r"\.latent\.(\w+)\.", r".motion2latent_\1.mlp."),
@@ -410,7 +426,7 @@ _NETWORK_NAMES = (
     (r"\.mix\.(\w+)\.", r".\1_scan.attention.layers.0."),
     (r"^local_scan\.scan\.(\w+)\.", r"local_scan.\1_scan."),
     (r"^local_scan\.narrow\.(\w+)\.", r"local_scan.motion_down_\1."),
-    (r"\.classify\.(\w+)\.", r".\1_classifier.mlp."),
+    (r"^classify\.(\w+)\.", r"local_scan.\1_classifier.mlp."),
     # a layer of Mamba
     (r"(_scan\.layers\.\d+)\.widen\.", r"\1.mlp.fc1."),
     (r"(_scan\.layers\.\d+)\.narrow\.", r"\1.mlp.fc2."),
@@ -427,7 +443,6 @@ _NETWORK_NAMES = (
     # a block of attention
     (r"\.qkv\.", ".self_attn.in_proj_"),
     (r"(layers\.\d+)\.out\.", r"\1.self_attn.out_proj."),
-    (r"\.cross\.", ".multihead_attn.in_proj_"),
     (r"\.cross_out\.", ".multihead_attn.out_proj."),
     (r"\.cross_norm\.", ".norm2."),
     (r"(attn|encoder|attention)(\.layers\.\d+)\.norm\.", r"\1\2.norm1."),
@@ -459,7 +474,13 @@ def rename_published(state: Mapping[str, object], config: MambaTalkConfig) -> di
     Raises:
         CheckpointError: naming each tensor that is missing, unknown or of another shape.
     """
-    return published.rename(state, *_published(config))
+    renamed = published.rename(state, *_published(config))
+    for name, tensor in published.unwrap(state).items():
+        if joined := re.fullmatch(r"local_scan\.motion_cross_attn\.layers\.(\d+)\.multihead_attn\.in_proj_(\w+)", name):
+            block = f"local_scan.attend.{joined[1]}"
+            query, memory = tensor.tensor_split([config.width])
+            renamed |= {f"{block}.query.{joined[2]}": query, f"{block}.memory.{joined[2]}": memory}
+    return renamed
 
 
 def published_shapes(config: MambaTalkConfig) -> dict[str, tuple[int, ...]]:
@@ -478,15 +499,20 @@ def published_autoencoder_shapes(config: AutoencoderConfig) -> dict[str, tuple[i
 
 
 def _published(config: MambaTalkConfig) -> tuple[dict[str, str], nn.Module, dict[str, tuple[int, ...]]]:
-    """Published name -> our name; our network, without memory; published name -> shape of what is never read."""
+    """Published name -> our name; our network, without memory; published name -> shape of the others."""
     network = published.meta(lambda: MambaTalk(config))
-    names = {_rewritten(name, (*_NETWORK_NAMES, *_ENCODER_NAMES)): name for name in network.state_dict()}
-    unread = {f"{scan}.position_embeddings.pe": (1, 2 * config.window_frames, config.width) for scan in _SCANS}
+    taken = [name for name in network.state_dict() if not re.search(r"attend\.\d+\.(query|memory)\.", name)]
+    names = {_rewritten(name, (*_NETWORK_NAMES, *_ENCODER_NAMES)): name for name in taken}
+    width = config.width
+    others = {f"{scan}.position_embeddings.pe": (1, 2 * config.window_frames, width) for scan in _SCANS}
+    for i in range(config.depth):  # query, key and value in one
+        joined = f"local_scan.motion_cross_attn.layers.{i}.multihead_attn.in_proj"
+        others |= {f"{joined}_weight": (3 * width, width), f"{joined}_bias": (3 * width,)}
     twin = "global_scan.body_q_self_attn."  # of the speaker of the face, whose result is left
     for theirs, ours in names.items():
         if theirs.startswith(twin):
-            unread[theirs.replace("body_q", "face_q")] = tuple(network.get_parameter(ours).shape)
-    return names, network, unread
+            others[theirs.replace("body_q", "face_q")] = tuple(network.get_parameter(ours).shape)
+    return names, network, others
 
 
 _SCANS = ("global_scan", "local_scan")

@@ -122,24 +122,26 @@ class PostNormBlock(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         if cross:
-            self.cross = nn.Linear(width, 3 * width)  # query, of x; key and value, of the memory
+            self.query, self.memory = nn.Linear(width, width), nn.Linear(width, 2 * width)  # key and value
             self.cross_out, self.cross_norm = nn.Linear(width, width), nn.LayerNorm(width)
         self.widen, self.narrow = nn.Linear(width, mlp_width), nn.Linear(mlp_width, width)
         self.mlp_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        """(B, S, W); with `cross`, memory (B, any, W)."""
+        """
+        Args:
+            x: (B, S, W).
+            memory: (B, any, 2 W) from `remember`, of a block with `cross`.
+        """
         x = self.norm(x + self._drop(self.out(self._attend(*self.qkv(x).chunk(3, dim=-1)))))
         if memory is not None:
-            (of_query, of_memory), (bias_query, bias_memory) = self.split_cross()
-            key, value = F.linear(memory, of_memory, bias_memory).chunk(2, dim=-1)
-            found = self._attend(F.linear(x, of_query, bias_query), key, value)
+            found = self._attend(self.query(x), *memory.chunk(2, dim=-1))
             x = self.cross_norm(x + self._drop(self.cross_out(found)))
         return self.mlp_norm(x + self._drop(self.narrow(self._drop(F.relu(self.widen(x))))))
 
-    def split_cross(self) -> list[tuple[Tensor, Tensor]]:
-        """Weight, then bias, for the query and for key and value."""
-        return [each.tensor_split([self.out.in_features]) for each in (self.cross.weight, self.cross.bias)]
+    def remember(self, x: Tensor) -> Tensor:
+        """What else there is to attend to, (B, any, W), made ready once."""
+        return self.memory(x)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         heads = [each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (query, key, value)]

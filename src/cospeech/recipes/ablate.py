@@ -25,7 +25,7 @@ from cospeech.guidance import GuidanceConfig
 from cospeech.hearing import Hearing
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
-from cospeech.pipeline import Pipeline
+from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import command, diffusion, held_out, quality, starter, tokenizer
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.held_out import Excerpt
@@ -81,7 +81,7 @@ VARIANTS = (
 )
 
 
-class _HardOfHearing(Pipeline):
+class _HardOfHearing(SynTalkerPipeline):
     """A pipeline whose model hears only some of the speech features; the others are zero, as in its training."""
 
     columns: tuple[int, ...] | None = None
@@ -118,11 +118,11 @@ def ablate(run: Path, out: Path, steps: int = 2000, accelerator: str = "cpu") ->
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _make(pipeline: Pipeline, excerpt: Excerpt) -> Motion:
+def _make(pipeline: SynTalkerPipeline, excerpt: Excerpt) -> Motion:
     return pipeline.generate(excerpt.speech, seed=excerpt.seed, finish=False)
 
 
-def train(variant: Variant, run: Path, steps: int, accelerator: str) -> Pipeline:
+def train(variant: Variant, run: Path, steps: int, accelerator: str) -> SynTalkerPipeline:
     """The variant as a pipeline for the upper body, trained now if it was not before."""
     trained = variant.trained_as
     first = next(other.name for other in VARIANTS if other.trained_as == trained)
@@ -171,7 +171,7 @@ def _changed(clips: Iterator[StoredClip], variant: Variant) -> Iterator[StoredCl
 
 def _pipeline(
     variant: Variant, model: DenoiserConfig, trained: TrainedTokenizer, folder: Path, store: Store
-) -> Pipeline:
+) -> SynTalkerPipeline:
     config = SynTalkerModel(
         name="ablation",
         licence="",

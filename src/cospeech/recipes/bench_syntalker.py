@@ -28,7 +28,7 @@ from cospeech.checkpoint import Checkpoint
 from cospeech.guidance import Guidance, GuidanceConfig, Styled, mixed
 from cospeech.models import syntalker, tokenizer
 from cospeech.nn import sampling
-from cospeech.pipeline import Pipeline
+from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import plain_syntalker as plain
 from cospeech.recipes.bench import repeated
 from cospeech.released.syntalker import SYSTEMS, System
@@ -95,7 +95,7 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     """The plain path if it is wanted, the stages of the fast one in both precisions, then one window in all steps."""
     this = SYSTEMS[system]
     states = random_states(this)
-    pipelines = {precision: Pipeline(checkpoint(this, states), precision=precision) for precision in peaks}
+    pipelines = {precision: SynTalkerPipeline(checkpoint(this, states), precision=precision) for precision in peaks}
     speech = Speech.load(Path(str(files("cospeech") / "assets" / "speech" / "jfk.ogg")))
     hop = this.denoiser.hop_frames
     num_frames = FAST_WINDOWS * hop + this.denoiser.seed_frames
@@ -141,7 +141,9 @@ def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[
     yield Row(system, "float32", f"sampling one window, DDPM {all_steps}", gflop / seconds, cpu_s / seconds, share)
 
 
-def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Callable[[int], Guidance]) -> Iterator[Stage]:
+def stages(
+    pipeline: SynTalkerPipeline, speech: Speech, num_frames: int, follow: Callable[[int], Guidance]
+) -> Iterator[Stage]:
     """Of one generation."""
     made = {}
 
@@ -169,7 +171,7 @@ def stages(pipeline: Pipeline, speech: Speech, num_frames: int, follow: Callable
 
 
 def plain_stages(
-    this: System, states: dict, pipeline: Pipeline, speech: Speech, styles: dict[str, Tensor]
+    this: System, states: dict, pipeline: SynTalkerPipeline, speech: Speech, styles: dict[str, Tensor]
 ) -> Iterator[Stage]:
     """Of the published procedure for one window, from the same noise as the fast path's first window."""
     hearing = pipeline.hear(speech, this.denoiser.window_frames)
@@ -180,8 +182,8 @@ def plain_stages(
 
     def hear():
         hop_s = this.denoiser.hop_frames / 30  # what a window adds
-        plain.amplitude(hearing.samples[: round(hop_s * waveform.SAMPLE_RATE)])
-        waveform.onset_frames(hearing.samples[: round(hop_s * waveform.SAMPLE_RATE)])
+        plain.amplitude(hearing.sound.samples[: round(hop_s * waveform.SAMPLE_RATE)])
+        waveform.onset_frames(hearing.sound.samples[: round(hop_s * waveform.SAMPLE_RATE)])
 
     def encode():
         for _ in range(STEPS * (1 if this.denoiser.style_dim is None else 3 * plain.PARTS)):

@@ -6,29 +6,26 @@ tensors say, not its folder. Every tensor must be one that the network has, and 
 [1] Chen et al. 2024, SynTalker, arXiv:2410.00464; github.com/RobinWitch/SynTalker, huggingface.co/robinwitch/SynTalker
 """
 
-import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cospeech import checkpoint as checkpoints
-from cospeech import features, hearing, humanml3d, quirks, systems, text
+from cospeech import features, hearing, humanml3d, quirks, systems
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import CheckpointError, CospeechWarning
 from cospeech.models import syntalker, tmr, tokenizer
 from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T, DenoiserConfig
 from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.models.tokenizer import TokenizerConfig
-from cospeech.released import files
-from cospeech.released.vocabulary import read_vocabulary
+from cospeech.released import files, pieces
+from cospeech.released.pieces import VOCABULARY, Found, Imported, Kind, Piece, SelfCheck, fixed, self_check
 from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 WEIGHTS = ("last_*.bin", "net_*.pth", "text_epoch=*.ckpt", "motion_epoch=*.ckpt")
@@ -36,8 +33,7 @@ ARRAYS = (
     *("beatx_2_330_mean.npy", "beatx_2_330_std.npy", "beatx_2_trans_mean.npy", "beatx_2_trans_std.npy"),
     *("beatx_1-30_amass_h3d_mean.npy", "beatx_1-30_amass_h3d_std.npy"),
 )
-VOCABULARY, WORD_PIECES = "vocab.pkl", "vocab.txt"
-BODIES = ("SMPLX_*.npz", "SMPLX_*.pkl", "SMPLH_*.npz", "SMPLH_*.pkl")  # licensed: named, never read or copied
+WORD_PIECES = "vocab.txt"
 
 
 @dataclass(frozen=True)
@@ -77,41 +73,6 @@ SYSTEMS = {
 }
 
 
-class Piece(NamedTuple):
-    """A file that was found, and which part of which system it is."""
-
-    path: Path
-    systems: tuple[str, ...]
-    role: str  # "denoiser", "motion_encoder", "text_encoder", a file name, or a body part
-    tensors: Mapping[str, Tensor] = MappingProxyType({})  # of weights
-
-
-@dataclass
-class Found:
-    pieces: list[Piece] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)  # what has the name of weights and is none, and why
-    unused: list[str] = field(default_factory=list)
-
-    def get(self, system: str, role: str) -> Piece | None:
-        """The file with a role; None if there is none.
-
-        Raises:
-            CheckpointError: there are several.
-        """
-        pieces = [piece for piece in self.pieces if system in piece.systems and piece.role == role]
-        if len(pieces) > 1:
-            listed = ", ".join(str(piece.path) for piece in pieces)
-            raise CheckpointError(f"Several files could be the {role} of system {system}: {listed}. Name one of them.")
-        return pieces[0] if pieces else None
-
-
-class Imported(NamedTuple):
-    checkpoint: Checkpoint
-    pieces: list[Piece]  # what it was made of
-    unused: list[str]  # what else lay there
-    checks: dict[str, "SelfCheck"]  # network -> what two people can compare
-
-
 def import_syntalker(
     paths: Iterable[Path], out: Path, system: Literal["S", "T"] | None = None, distilbert: str | None = None
 ) -> Imported:
@@ -131,23 +92,17 @@ def import_syntalker(
             raise CheckpointError(f"{words}: missing from the folder of DistilBERT.")
         paths = [*paths, words]
     found = find(paths)
-    if found.damaged:  # what it would have been, nobody knows: to go on without it would be to guess
+    if found.damaged:
         raise CheckpointError(" ".join(found.damaged))
     system = system or _only_system(found)
     this = SYSTEMS[system]
-    chosen = {role: piece for role in roles(system) if (piece := found.get(system, role)) is not None}
-    missing = [what for role, what in roles(system).items() if role not in chosen and role not in OPTIONAL]
-    if missing:
-        raise CheckpointError(f"Of system {system} these are missing: {'; '.join(missing)}.")
+    chosen = found.choose(system, roles(system), OPTIONAL)
     checkpoint = _load(this, chosen)
     checks = self_checks(checkpoint)
     checkpoints.save(checkpoint, out, dtype=torch.float32)
-    used = {piece.path for piece in chosen.values()}
-    others = [f"{piece.path}: not part of system {system}" for piece in found.pieces if piece.path not in used]
-    return Imported(checkpoint, list(chosen.values()), found.unused + others, checks)
+    return Imported(checkpoint, list(chosen.values()), found.left(chosen, system), checks)
 
 
-_ALIKE = 0.5  # two networks of different kinds share no more than a few names
 OPTIONAL = ("text_encoder", "motion_encoder", VOCABULARY, WORD_PIECES)
 
 
@@ -166,71 +121,38 @@ def roles(system: str) -> dict[str, str]:
 
 def find(paths: Iterable[Path]) -> Found:
     """Everything below the paths that has a published name, and what it is."""
-    found = Found()
-    for path in files.below(paths):
-        if any(path.match(pattern) for pattern in BODIES):
-            found.unused.append(f"{path}: a licensed body, left alone; give it with --body where it may be used.")
-        elif path.match("vocab*.pkl"):
-            found.pieces.append(Piece(path, ("S", "T"), VOCABULARY))
-        elif path.name == WORD_PIECES:
-            found.pieces.append(Piece(path, ("T",), WORD_PIECES))
-        elif path.name in ARRAYS:
-            owner = next(key for key, system in SYSTEMS.items() if path.name in system.arrays)
-            found.pieces.append(Piece(path, (owner,), path.name))
-        elif any(path.match(pattern) for pattern in WEIGHTS):
-            try:
-                tensors = files.read_weights(path)
-                piece = _recognise(path, tensors)
-            except CheckpointError as error:
-                found.damaged.append(str(error))
-                continue
-            if _is_spare(piece):
-                found.unused.append(f"{path}: an RVQ-VAE of a body part that no denoiser was released for")
-            else:
-                found.pieces.append(piece)
-    return found
+    return pieces.find(paths, WEIGHTS, _kinds(), _other, _spare)
 
 
-def _recognise(path: Path, tensors: Mapping[str, Tensor]) -> Piece:
-    """The network whose tensors these are most like; which of them are wrong is for whoever fills it to say."""
-    alike = [(_likeness(tensors, each.shapes), each) for each in _networks()]
-    score = max(score for score, _ in alike)
-    if score < _ALIKE:
-        raise CheckpointError(f"{path}: no network of SynTalker, it lacks the tensors that each of them has.")
-    return Piece(path, *next((each.systems, each.role) for found, each in alike if found == score), tensors)
+def _other(path: Path) -> Piece | None:
+    if path.match("vocab*.pkl"):
+        return Piece(path, tuple(SYSTEMS), VOCABULARY)
+    if path.name == WORD_PIECES:
+        return Piece(path, ("T",), WORD_PIECES)
+    if path.name in ARRAYS:
+        return Piece(path, tuple(key for key, system in SYSTEMS.items() if path.name in system.arrays), path.name)
+    return None
 
 
-def _is_spare(piece: Piece) -> bool:
-    """Whether it is a whole RVQ-VAE, but of other channels than its most similar one."""
+def _spare(piece: Piece) -> str:
+    """A whole RVQ-VAE may be of other channels than its most similar one."""
     this = SYSTEMS[piece.systems[0]].tokenizers.get(piece.role)
     first = piece.tensors.get("encoder.model.0.weight")
-    return this is not None and first is not None and first.ndim == 3 and first.shape[1] != this.channels
-
-
-class _Network(NamedTuple):
-    systems: tuple[str, ...]
-    role: str
-    shapes: Mapping[str, tuple[int, ...]]
+    other = this is not None and first is not None and first.ndim == 3 and first.shape[1] != this.channels
+    return "an RVQ-VAE of a body part that no denoiser was released for" if other else ""
 
 
 @cache
-def _networks() -> list[_Network]:
-    networks = []
+def _kinds() -> list[Kind]:
+    kinds = []
     for key, system in SYSTEMS.items():
-        networks.append(_Network((key,), "denoiser", syntalker.published_shapes(system.denoiser)))
+        kinds.append(Kind((key,), "denoiser", syntalker.published_shapes(system.denoiser)))
         for part, config in system.tokenizers.items():
-            networks.append(_Network((key,), part, tokenizer.published_shapes(config)))
+            kinds.append(Kind((key,), part, tokenizer.published_shapes(config)))
         if system.tmr is not None:
-            networks.append(_Network((key,), "motion_encoder", tmr.published_motion_shapes(system.tmr)))
-            networks.append(_Network((key,), "text_encoder", tmr.published_text_shapes(system.tmr)))
-    return networks
-
-
-def _likeness(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> float:
-    """Of all names in either, the share in both; a shape that is right as well counts for a little more."""
-    both = tensors.keys() & shapes.keys()
-    same = sum(tuple(tensors[name].shape) == shapes[name] for name in both)
-    return (len(both) + 0.1 * same) / (1.1 * len(tensors.keys() | shapes.keys()))
+            kinds.append(Kind((key,), "motion_encoder", tmr.published_motion_shapes(system.tmr)))
+            kinds.append(Kind((key,), "text_encoder", tmr.published_text_shapes(system.tmr)))
+    return kinds
 
 
 def _only_system(found: Found) -> Literal["S", "T"]:
@@ -242,19 +164,12 @@ def _only_system(found: Found) -> Literal["S", "T"]:
     return there[0]
 
 
-def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
-    vocabulary = read_vocabulary(pieces[VOCABULARY].path) if VOCABULARY in pieces else None
-    denoiser = _with_num_words(this.denoiser, pieces["denoiser"])
-    assert denoiser.words is not None
-    if vocabulary is None:
-        message = f"{VOCABULARY} is not here: the model will not know any word. Sound matters more to it than words."
-        warnings.warn(CospeechWarning(message), stacklevel=3)
-    elif max(vocabulary.values()) >= denoiser.words.num_words:
-        raise CheckpointError(
-            f"{pieces[VOCABULARY].path}: has {max(vocabulary.values()) + 1} words, the table of "
-            f"{pieces['denoiser'].path} "
-            f"{denoiser.words.num_words}: they do not belong together."
-        )
+def _load(this: System, chosen: Mapping[str, Piece]) -> Checkpoint:
+    vocabulary = pieces.read_words(chosen)
+    table = "text_pre_encoder_body.weight"
+    num_words = pieces.num_words(chosen["denoiser"], table, vocabulary, chosen.get(VOCABULARY))
+    assert this.denoiser.words is not None
+    denoiser = replace(this.denoiser, words=replace(this.denoiser.words, num_words=num_words))
     config = SynTalkerModel(
         name=this.name,
         licence="not stated",
@@ -263,25 +178,25 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         steps=50,
         finish=False,
         motion=this.motion,
-        tmr=this.tmr if "motion_encoder" in pieces else None,
+        tmr=this.tmr if "motion_encoder" in chosen else None,
         quirks=this.quirks,
     )
     networks = SynTalkerNetworks(config)
-    _fill(networks.denoiser, pieces["denoiser"], syntalker.rename_published, denoiser)
+    pieces.fill(networks.denoiser, chosen["denoiser"], syntalker.rename_published, denoiser)
     for part, of_part in this.tokenizers.items():
-        _fill(networks.tokenizers[part], pieces[part], tokenizer.rename_published, of_part)
+        pieces.fill(networks.tokenizers[part], chosen[part], tokenizer.rename_published, of_part)
     if config.tmr is not None:
-        _fill(networks.motion_encoder, pieces["motion_encoder"], tmr.rename_published_motion, config.tmr)
+        pieces.fill(networks.motion_encoder, chosen["motion_encoder"], tmr.rename_published_motion, config.tmr)
     text_encoder = None
-    if "text_encoder" in pieces and config.tmr is None:
-        raise CheckpointError(f"{pieces['text_encoder'].path}: is of no use without motion_epoch=299.ckpt.")
-    if "text_encoder" in pieces:
+    if "text_encoder" in chosen and config.tmr is None:
+        raise CheckpointError(f"{chosen['text_encoder'].path}: is of no use without motion_epoch=299.ckpt.")
+    if "text_encoder" in chosen:
         text_encoder = TextEncoder(config.tmr)
-        _fill(text_encoder, pieces["text_encoder"], tmr.rename_published_text, config.tmr)
+        pieces.fill(text_encoder, chosen["text_encoder"], tmr.rename_published_text, config.tmr)
         text_encoder.eval().requires_grad_(False)
     word_pieces = None
-    if WORD_PIECES in pieces and text_encoder is not None:
-        word_pieces = checkpoints.read_word_pieces(pieces[WORD_PIECES].path, config.tmr)
+    if WORD_PIECES in chosen and text_encoder is not None:
+        word_pieces = checkpoints.read_word_pieces(chosen[WORD_PIECES].path, config.tmr)
     elif text_encoder is not None:
         message = (
             "vocab.txt of distilbert-base-uncased is not here: the model will not read text. "
@@ -290,7 +205,7 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         warnings.warn(CospeechWarning(message), stacklevel=3)
     networks.eval().requires_grad_(False)
     arrays = {
-        name: files.read_statistics(pieces[name].path, length, positive="std" in name)
+        name: files.read_statistics(chosen[name].path, length, positive="std" in name)
         for name, length in this.arrays.items()
     }
     statistics = _statistics(this, arrays)
@@ -299,24 +214,6 @@ def _load(this: System, pieces: Mapping[str, Piece]) -> Checkpoint:
         whole = {kind: arrays[f"beatx_1-30_amass_h3d_{kind}.npy"] for kind in ("mean", "std")}
         statistics |= {f"tmr.{kind}": array for kind, array in whole.items()}
     return Checkpoint(config, networks, statistics, card(this, vocabulary), vocabulary, text_encoder, word_pieces)
-
-
-def _with_num_words(config: DenoiserConfig, denoiser: Piece) -> DenoiserConfig:
-    """The table of words may have any number of rows, if it has those of pauses and of unknown words."""
-    table = denoiser.tensors.get("text_pre_encoder_body.weight")
-    if table is None or table.ndim != 2 or len(table) <= text.UNKNOWN:
-        raise CheckpointError(
-            f"{denoiser.path}: text_pre_encoder_body.weight, the table of words, is missing or misshapen."
-        )
-    assert config.words is not None
-    return replace(config, words=replace(config.words, num_words=len(table)))
-
-
-def _fill(network: nn.Module, piece: Piece, rename, config) -> None:
-    try:
-        network.load_state_dict(rename(piece.tensors, config))
-    except CheckpointError as error:
-        raise CheckpointError(f"{piece.path}: {error}") from None
 
 
 def _statistics(this: System, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -332,25 +229,13 @@ def _statistics(this: System, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]
     return statistics
 
 
-class SelfCheck(NamedTuple):
-    """What two people compare to know that they have the same network."""
-
-    parameters: int
-    sum: str  # first digits of the SHA-256 of all tensors, by name
-    passes: float  # mean |output| for an input that never changes
-
-
 @torch.inference_mode()
 def self_checks(checkpoint: Checkpoint) -> dict[str, SelfCheck]:
     """Of every network; of the denoiser of T the pass is made with a style."""
     config = checkpoint.config.denoiser
-
-    def fixed(*shape: int) -> Tensor:
-        return torch.from_numpy(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
-
     networks = checkpoint.networks
     words = torch.arange(config.window_frames)[None] % config.words.num_words
-    samples = 0.1 * fixed(1, hearing.num_samples(config), 2)
+    samples = 0.1 * fixed(1, hearing.num_samples(config.window_frames), 2)
     style = None if config.style_dim is None else fixed(1, config.style_dim)
     conditions = networks.denoiser.condition(samples, words, fixed(1, config.seed_steps, config.channels), style)
     latents = fixed(1, config.window_steps, config.channels)
@@ -363,21 +248,7 @@ def self_checks(checkpoint: Checkpoint) -> dict[str, SelfCheck]:
         checked["motion_encoder"] = encoder, encoder(fixed(1, 64, checkpoint.config.tmr.channels)).mean
     if checkpoint.text_encoder is not None:
         checked["text_encoder"] = checkpoint.text_encoder, checkpoint.text_encoder(torch.arange(101, 121)[None]).mean
-    return {
-        name: SelfCheck(
-            sum(parameter.numel() for parameter in network.parameters()),
-            _sum(network),
-            output.abs().mean().item(),
-        )
-        for name, (network, output) in checked.items()
-    }
-
-
-def _sum(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    return {name: self_check(network, output) for name, (network, output) in checked.items()}
 
 
 def card(this: System, vocabulary: Mapping[str, int] | None) -> str:

@@ -1,25 +1,20 @@
-"""Speech in, motion out: windows, seed latents, sampling, decoding.
+"""SynTalker, and the starters: windows, seed latents, sampling, decoding.
 
 Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R predictions that are mixed.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import cospeech
-from cospeech import checkpoint as checkpoints
-from cospeech import features, humanml3d, positions, skeleton, waveform
+from cospeech import features, humanml3d, positions, skeleton
 from cospeech.body import mannequin
 from cospeech.checkpoint import Checkpoint
-from cospeech.errors import ConfigError, CospeechWarning, PromptError
+from cospeech.errors import ConfigError, PromptError
 from cospeech.finish import finish as finished
 from cospeech.finish import steady
 from cospeech.guidance import Guidance, Styled, mixed
@@ -28,42 +23,26 @@ from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDeno
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
+from cospeech.pipeline.base import Pipeline, Progress, with_face_of
 from cospeech.prompts import Prompt, active, as_json, of_parts
 from cospeech.prompts import check as check_prompts
-from cospeech.quirks import without_removable
 from cospeech.sentences import Reader
 from cospeech.speech import Speech
+from cospeech.systems import SynTalkerModel
 
 SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
-Progress = Callable[[float], None]
 
 
-def load_pipeline(
-    model: str | Path = "starter", device: str = "cpu", quirks: str = "model", precision: str = "float32"
-) -> "Pipeline":
-    """Make a pipeline from a released name, a checkpoint directory or a hub id.
+class SynTalkerPipeline(Pipeline):
+    """Latents of all body parts, denoised window by window under speech and prompts."""
 
-    Args:
-        quirks: What `cospeech.quirks` a published model keeps: "model", all it was trained with; "none", only those
-            without which it would be asked what it never saw.
-        precision: "bf16" runs the denoiser in bfloat16, which processors with AMX or AVX-512 BF16 do faster.
-    """
-    return Pipeline(checkpoints.load(model, device), device, quirks, precision)
-
-
-class Pipeline:
-    """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
+    config: SynTalkerModel
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
-        if quirks not in ("model", "none"):
-            raise ConfigError(f"`quirks` must be model or none, got {quirks}.")
-        if precision not in ("float32", "bf16"):
-            raise ConfigError(f"`precision` must be float32 or bf16, got {precision}.")
-        self.config = checkpoint.config
-        self.quirks = checkpoint.config.quirks
-        if quirks == "none":
-            self.quirks = without_removable(self.quirks)
-        self.device = torch.device(device)
+        super().__init__(checkpoint, device, quirks, precision)
+        self.windows = self.config.denoiser
+        self.has_face = "face" in self.config.denoiser.parts
+        self.gives_joints = self.config.motion == "humanml3d"
         self.denoiser = checkpoint.networks.denoiser  # makes the conditions,
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
@@ -71,17 +50,6 @@ class Pipeline:
         self.read = Reader(checkpoint, self.device)
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
-        self.statistics = checkpoint.statistics
-        self.vocabulary = checkpoint.vocabulary
-
-    @property
-    def has_face(self) -> bool:
-        return "face" in self.config.denoiser.parts
-
-    @property
-    def gives_joints(self) -> bool:
-        """The model knows where joints are, not how they turn; `generate` works the rotations out."""
-        return self.config.motion == "humanml3d"
 
     @torch.inference_mode()
     def generate(
@@ -94,36 +62,16 @@ class Pipeline:
         whole: str = "",
         strength: float = 1.0,
         timeline: Sequence[Prompt] = (),
+        speaker: int | None = None,
         seed: int = 0,
         seed_motion: Motion | None = None,
         steps: int | None = None,
-        sampler: str = "ddim",
+        sampler: str | None = None,
         finish: bool | None = None,
         progress: Progress | None = None,
     ) -> Motion:
-        """Motion for a recording, exactly round(duration * fps) frames, at least one.
-
-        A published model with its quirks gives fewer, see `cospeech.quirks`. Of one that gives positions of joints the
-        rotations are worked out by `cospeech.positions`, for the mannequin.
-
-        Args:
-            speech: The recording. Its sample rate does not matter, nor does its loudness to models trained here.
-            upper, hands, lower, whole: What parts of the body should do all the time, in words; only for models that
-                read text. Other parts follow the speech.
-            strength: How much these prompts are followed, see `cospeech.prompts.Prompt`.
-            timeline: Prompts with their times, besides.
-            seed: Same seed, same device and versions: same motion.
-            seed_motion: The result begins like the first half second of it. None: it begins at rest, a published model
-                in the mean pose of its training data.
-            steps: Diffusion steps for each window; None takes the model's own number for ddim and all of them for ddpm.
-            sampler: "ddim" or "ddpm".
-            finish: Keep feet on the floor, hands out of the body and joints in their ranges, see `cospeech.finish`;
-                False gives what the networks say; None does as the model's config says.
-            progress: Called with the fraction done, 0 to 1.
-
-        Raises:
-            PromptError: a prompt makes no sense, or was given to a model that reads no text.
-        """
+        if speaker is not None:
+            raise ConfigError(f"The model `{self.config.name}` knows one manner of speaking: leave the speaker out.")
         prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
         follow = self._following(speech, [*prompts, *timeline])
         finish = self.config.finish if finish is None else finish
@@ -131,16 +79,15 @@ class Pipeline:
         latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
         motion = self.decode(latents, num_frames)
         if seed_motion is not None and "seed-face" in self.quirks:
-            motion = _with_face_of(motion, seed_motion)
+            motion = with_face_of(motion, seed_motion)
         if finish:
             motion = finished(steady(motion))
         if progress:
             progress(1.0)
-        origin = self._origin(seed, sampler, steps, "" if finish else ", no finish")
+        steps = f"{sampler or 'ddim'}, {self._steps(sampler, steps)} steps{'' if finish else ', no finish'}"
+        origin = self._origin(seed=str(seed), sampler=steps)
         if prompts or timeline:
             origin["prompts"] = as_json([*prompts, *timeline])
-        if self.quirks != self.config.quirks:
-            origin["quirks"] = "none"
         if seed_motion is not None:
             origin["seed motion"] = "yes"
         return motion.with_metadata(origin)
@@ -156,7 +103,7 @@ class Pipeline:
         seed: int = 0,
         seed_motion: Motion | np.ndarray | None = None,
         steps: int | None = None,
-        sampler: str = "ddim",
+        sampler: str | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Positions of SMPL-X's joints but jaw and eyes, (T, 52, 3) metres, y up, of a model that gives no rotations.
@@ -216,88 +163,30 @@ class Pipeline:
         seed: int,
         seed_motion: Motion | np.ndarray | None,
         steps: int | None,
-        sampler: str,
+        sampler: str | None,
         progress: Progress | None,
     ) -> Tensor:
         """(1, S, C) latents of the whole recording."""
         if not -(2**63) <= seed < 2**64:
             raise ConfigError(f"`seed` must fit into 64 bits, got {seed}.")
-        if sampler not in SAMPLERS:
+        if sampler is not None and sampler not in SAMPLERS:
             raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
-        if speech.words and self.vocabulary is None:
-            reads = "does not know any word" if self.config.denoiser.words else "does not read words"
-            message = f"The model `{self.config.name}` {reads}: it follows the sound alone."
-            warnings.warn(CospeechWarning(message), stacklevel=4)
+        self._tell_of_words(speech)
         hearing = self.hear(speech, num_frames)
         before = None if seed_motion is None else self.encode_seed(seed_motion)
         latents = []
         steps = self._steps(sampler, steps)
-        for fresh in self.sample_windows(hearing, self.num_windows(num_frames), seed, steps, sampler, follow, before):
+        for fresh in self.sample_windows(
+            hearing, self.num_windows(num_frames), seed, steps, sampler or "ddim", follow, before
+        ):
             latents.append(fresh)
             if progress:
                 progress(0.9 * len(latents) / self.num_windows(num_frames))
         return torch.cat(latents, dim=1)
 
-    def _origin(self, seed: int, sampler: str, steps: int | None, more: str = "") -> dict[str, str]:
-        return {
-            "model": self.config.name,
-            "licence": self.config.licence,
-            "seed": str(seed),
-            "sampler": f"{sampler}, {self._steps(sampler, steps)} steps{more}",
-            "version": cospeech.__version__,
-        }
-
-    def _steps(self, sampler: str, steps: int | None) -> int:
-        own = self.config.steps if sampler == "ddim" else self.config.denoiser.num_timesteps
+    def _steps(self, sampler: str | None, steps: int | None) -> int:
+        own = self.config.denoiser.num_timesteps if sampler == "ddpm" else self.config.steps
         return own if steps is None else steps
-
-    def add_face(self, motion: Motion, speech: Speech, seed: int = 0) -> Motion:
-        """A motion without a face, with the face that this model gives the speech; its frame rate does not matter.
-
-        Raises:
-            ConfigError: this model has no face, or the motion goes on for more than a second after the speech.
-        """
-        if motion.duration_s - speech.duration_s > 1:
-            raise ConfigError(
-                f"The motion lasts {motion.duration_s:.2f} s and the speech {speech.duration_s:.2f} s: they do not "
-                "belong together."
-            )
-        if not self.has_face:
-            raise ConfigError(f"The model `{self.config.name}` has no face to give.")
-        generated = self.generate(Speech(speech.samples, speech.rate), seed=seed, finish=False)
-        face = generated.resample(motion.fps).face
-        frames = np.arange(len(motion)).clip(max=len(face) - 1)
-        origin = f"{self.config.name}, licence {self.config.licence}, seed {seed}, version {cospeech.__version__}"
-        motion = replace(motion, expressions=np.zeros_like(motion.expressions))  # one face, not two
-        return motion.with_face(face[frames]).with_metadata({"face": origin})
-
-    def num_frames(self, speech: Speech, seed_motion: Motion | np.ndarray | None = None) -> int:
-        """How many frames are generated for a recording."""
-        exact = speech.num_frames(self.config.fps)
-        if seed_motion is not None and "seed-length" in self.quirks:
-            seconds = len(seed_motion) / (seed_motion.fps if isinstance(seed_motion, Motion) else self.config.fps)
-            kept = int(seconds) * round(self.config.fps)
-            # The published code stops with an error where the seed motion is shorter than a window.
-            if self.config.denoiser.window_frames <= kept < exact:
-                message = (
-                    f"The seed motion lasts {seconds:.1f} s: the published system generates no more. "
-                    "`--quirks none` goes on to the end of the speech."
-                )
-                warnings.warn(CospeechWarning(message), stacklevel=3)
-                exact = kept
-        if "whole-windows" not in self.quirks:
-            return exact
-        twice = "double-resampling" in self.quirks
-        seconds = waveform.resampled_length(len(speech.samples), speech.rate, twice) // waveform.SAMPLE_RATE
-        usable = min(seconds * round(self.config.fps), exact) // 8 * 8
-        hop, overlap = self.config.denoiser.hop_frames, self.config.denoiser.seed_frames
-        whole = (usable - overlap) // hop
-        return whole * hop + overlap if whole > 0 else exact  # too short for the published code: as long as it is
-
-    def num_windows(self, num_frames: int) -> int:
-        """How many overlapping windows cover the frames."""
-        config = self.config.denoiser
-        return max(1, -(-(num_frames - config.seed_frames) // config.hop_frames))
 
     def sample_windows(
         self,
@@ -393,8 +282,7 @@ class Pipeline:
 
     def hear(self, speech: Speech, num_frames: int) -> Hearing:
         """What the model is given of the recording up to the end of the last window."""
-        config = self.config.denoiser
-        covered = self.num_windows(num_frames) * config.hop_frames + config.seed_frames
+        config, covered = self.config.denoiser, self.covered(num_frames)
         if isinstance(config.audio, FrameEncoderConfig):
             return FrameHearing(speech, config, self.config.fps, covered)
         return SampleHearing(speech, config, covered, self.vocabulary, self.quirks)
@@ -472,12 +360,3 @@ def _vectors(motion: np.ndarray) -> np.ndarray:
     if vectors.ndim != 2 or vectors.shape[1] != humanml3d.CHANNELS or not np.isfinite(vectors).all():
         raise ConfigError(f"Motion vectors must be (frames, {humanml3d.CHANNELS}) finite numbers.")
     return vectors
-
-
-def _with_face_of(motion: Motion, seed_motion: Motion) -> Motion:
-    """A motion with jaw, expressions and body shape of another; where that one is over, its last frame stays."""
-    source = seed_motion.resample(motion.fps)
-    frames = np.arange(len(motion)).clip(max=len(source) - 1)
-    poses = motion.poses.copy()
-    poses[:, skeleton.JAW] = source.poses[frames, skeleton.JAW]
-    return replace(motion, poses=poses, expressions=source.expressions[frames], betas=source.betas)

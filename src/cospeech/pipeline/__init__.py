@@ -1,0 +1,26 @@
+"""Speech in, motion out: one class for each system, and `load_pipeline`, which knows which a checkpoint needs."""
+
+from pathlib import Path
+
+from cospeech import checkpoint as checkpoints
+from cospeech.pipeline.base import Pipeline
+from cospeech.pipeline.mambatalk import MambaTalkPipeline
+from cospeech.pipeline.syntalker import SynTalkerPipeline
+
+__all__ = ["MambaTalkPipeline", "Pipeline", "SynTalkerPipeline", "load_pipeline"]
+
+_OF = {"syntalker": SynTalkerPipeline, "mambatalk": MambaTalkPipeline}
+
+
+def load_pipeline(
+    model: str | Path = "starter", device: str = "cpu", quirks: str = "model", precision: str = "float32"
+) -> SynTalkerPipeline | MambaTalkPipeline:
+    """Make a pipeline from a released name, a checkpoint directory or a hub id.
+
+    Args:
+        quirks: What `cospeech.quirks` a published model keeps: "model", all it was trained with; "none", only those
+            without which it would be asked what it never saw.
+        precision: "bf16" runs the network in bfloat16, which processors with AMX or AVX-512 BF16 do faster.
+    """
+    checkpoint = checkpoints.load(model, device)
+    return _OF[checkpoint.config.architecture](checkpoint, device, quirks, precision)

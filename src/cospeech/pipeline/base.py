@@ -1,0 +1,167 @@
+"""What the pipelines of all systems have in common: how many frames, in which windows, and where they come from."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+import cospeech
+from cospeech import skeleton, waveform
+from cospeech.checkpoint import Checkpoint
+from cospeech.errors import ConfigError, CospeechWarning
+from cospeech.models.mambatalk import MambaTalkConfig
+from cospeech.models.syntalker import DenoiserConfig
+from cospeech.motion import Motion
+from cospeech.prompts import Prompt
+from cospeech.quirks import without_removable
+from cospeech.speech import Speech
+
+Progress = Callable[[float], None]
+
+
+class Pipeline(ABC):
+    """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
+
+    windows: DenoiserConfig | MambaTalkConfig  # says how long a window is, and its overlap with the one before
+    has_face: bool  # the motion has ARKit weights
+    gives_joints: bool  # the model knows where joints are, not how they turn; `generate` works the rotations out
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
+        if quirks not in ("model", "none"):
+            raise ConfigError(f"`quirks` must be model or none, got {quirks}.")
+        if precision not in ("float32", "bf16"):
+            raise ConfigError(f"`precision` must be float32 or bf16, got {precision}.")
+        self.config = checkpoint.config
+        self.quirks = checkpoint.config.quirks
+        if quirks == "none":
+            self.quirks = without_removable(self.quirks)
+        self.device = torch.device(device)
+        self.statistics = checkpoint.statistics
+        self.vocabulary = checkpoint.vocabulary
+
+    @abstractmethod
+    def generate(
+        self,
+        speech: Speech,
+        *,
+        upper: str = "",
+        hands: str = "",
+        lower: str = "",
+        whole: str = "",
+        strength: float = 1.0,
+        timeline: Sequence[Prompt] = (),
+        speaker: int | None = None,
+        seed: int = 0,
+        seed_motion: Motion | None = None,
+        steps: int | None = None,
+        sampler: str | None = None,
+        finish: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Motion:
+        """Motion for a recording, exactly round(duration * fps) frames, at least one.
+
+        A published model with its quirks gives fewer, see `cospeech.quirks`. Of one that gives positions of joints the
+        rotations are worked out by `cospeech.positions`, for the mannequin.
+
+        Args:
+            speech: The recording. Its sample rate does not matter, nor does its loudness to models trained here.
+            upper, hands, lower, whole: What parts of the body should do all the time, in words; only for models that
+                read text. Other parts follow the speech.
+            strength: How much these prompts are followed, see `cospeech.prompts.Prompt`.
+            timeline: Prompts with their times, besides.
+            speaker: Whose manner, by the number of the speaker in BEAT2; only for models that know several. None: the
+                one that most is known of.
+            seed: Same seed, same device and versions: same motion. Models without chance do not look at it.
+            seed_motion: The result begins like the first frames of it. None: it begins at rest, a published model of
+                SynTalker in the mean pose of its training data.
+            steps: Diffusion steps for each window; None takes the model's own number for ddim and all of them for ddpm.
+            sampler: "ddim" or "ddpm"; None: ddim.
+            finish: Keep feet on the floor, hands out of the body and joints in their ranges, see `cospeech.finish`;
+                False gives what the networks say; None does as the model's config says.
+            progress: Called with the fraction done, 0 to 1.
+
+        Raises:
+            PromptError: a prompt makes no sense, or was given to a model that reads no text.
+            ConfigError: something else was asked that the model does not have.
+        """
+
+    def add_face(self, motion: Motion, speech: Speech, seed: int = 0) -> Motion:
+        """A motion without a face, with the face that this model gives the speech; its frame rate does not matter.
+
+        Raises:
+            ConfigError: this model has no face, or the motion goes on for more than a second after the speech.
+        """
+        if motion.duration_s - speech.duration_s > 1:
+            raise ConfigError(
+                f"The motion lasts {motion.duration_s:.2f} s and the speech {speech.duration_s:.2f} s: they do not "
+                "belong together."
+            )
+        if not self.has_face:
+            raise ConfigError(f"The model `{self.config.name}` has no face to give.")
+        generated = self.generate(Speech(speech.samples, speech.rate), seed=seed, finish=False)
+        face = generated.resample(motion.fps).face
+        frames = np.arange(len(motion)).clip(max=len(face) - 1)
+        origin = f"{self.config.name}, licence {self.config.licence}, seed {seed}, version {cospeech.__version__}"
+        motion = replace(motion, expressions=np.zeros_like(motion.expressions))  # one face, not two
+        return motion.with_face(face[frames]).with_metadata({"face": origin})
+
+    def num_frames(self, speech: Speech, seed_motion: Motion | np.ndarray | None = None) -> int:
+        """How many frames are generated for a recording."""
+        exact = speech.num_frames(self.config.fps)
+        if seed_motion is not None and "seed-length" in self.quirks:
+            seconds = len(seed_motion) / (seed_motion.fps if isinstance(seed_motion, Motion) else self.config.fps)
+            kept = int(seconds) * round(self.config.fps)
+            # The published code stops with an error where the seed motion is shorter than a window.
+            if self.windows.window_frames <= kept < exact:
+                message = (
+                    f"The seed motion lasts {seconds:.1f} s: the published system generates no more. "
+                    "`--quirks none` goes on to the end of the speech."
+                )
+                warnings.warn(CospeechWarning(message), stacklevel=3)
+                exact = kept
+        if "whole-windows" not in self.quirks:
+            return exact
+        twice = "double-resampling" in self.quirks
+        seconds = waveform.resampled_length(len(speech.samples), speech.rate, twice) // waveform.SAMPLE_RATE
+        usable = min(seconds * round(self.config.fps), exact) // 8 * 8
+        hop, overlap = self.windows.hop_frames, self.windows.seed_frames
+        whole = (usable - overlap) // hop
+        return whole * hop + overlap if whole > 0 else exact  # too short for the published code: as long as it is
+
+    def num_windows(self, num_frames: int) -> int:
+        """How many overlapping windows cover the frames."""
+        return max(1, -(-(num_frames - self.windows.seed_frames) // self.windows.hop_frames))
+
+    def covered(self, num_frames: int) -> int:
+        """How many frames those windows have together."""
+        return self.num_windows(num_frames) * self.windows.hop_frames + self.windows.seed_frames
+
+    def _tell_of_words(self, speech: Speech) -> None:
+        if speech.words and self.vocabulary is None:
+            reads = "does not know any word" if self.config.num_words else "does not read words"
+            message = f"The model `{self.config.name}` {reads}: it follows the sound alone."
+            warnings.warn(CospeechWarning(message), stacklevel=4)
+
+    def _origin(self, **more: str) -> dict[str, str]:
+        """What every motion says about where it comes from."""
+        origin = {"model": self.config.name, "licence": self.config.licence, **more, "version": cospeech.__version__}
+        if self.quirks != self.config.quirks:
+            origin["quirks"] = "none"
+        return origin
+
+
+def with_shape_of(motion: Motion, other: Motion) -> Motion:
+    """A motion of a body of the shape of another."""
+    return replace(motion, betas=other.betas)
+
+
+def with_face_of(motion: Motion, seed_motion: Motion) -> Motion:
+    """A motion with jaw, expressions and body shape of another; where that one is over, its last frame stays."""
+    source = seed_motion.resample(motion.fps)
+    frames = np.arange(len(motion)).clip(max=len(source) - 1)
+    poses = motion.poses.copy()
+    poses[:, skeleton.JAW] = source.poses[frames, skeleton.JAW]
+    return with_shape_of(replace(motion, poses=poses, expressions=source.expressions[frames]), source)

@@ -1,0 +1,206 @@
+"""MambaTalk: windows, each told the last frames before it, one code a frame for every body part, decoding.
+
+[1] Xu et al. 2024, MambaTalk, arXiv:2403.09471
+
+Axes: T frames of a window, P frames of its seed, F frames of all, C channels of motion (see `features.body_channels`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cospeech import checkpoint as checkpoints
+from cospeech import features, rotation, skeleton
+from cospeech.checkpoint import Checkpoint
+from cospeech.errors import ConfigError, PromptError
+from cospeech.finish import finish as finished
+from cospeech.finish import steady
+from cospeech.hearing import CharacterHearing
+from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard
+from cospeech.motion import Motion
+from cospeech.pipeline.base import Pipeline, Progress, with_shape_of
+from cospeech.prompts import Prompt, of_parts
+from cospeech.speech import Speech
+from cospeech.systems import MambaTalkModel
+
+ROWS = 8  # windows that are heard at once
+SPEAKER = 2  # of BEAT2: the one whom the released weights have learned
+
+# Speakers of BEAT2 who share a row with another; everybody else has that of their number, less one.
+_SHARED = {30: 8, 28: 14, 27: 19}
+
+
+class MambaTalkPipeline(Pipeline):
+    """Codes of all body parts, chosen window by window; nothing in it is chance."""
+
+    config: MambaTalkModel
+    has_face = False  # but expressions of FLAME
+    gives_joints = False
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
+        super().__init__(checkpoint, device, quirks, precision)
+        self.windows = self.config.network
+        self.network = checkpoint.networks.network
+        self.autoencoders = checkpoint.networks.autoencoders
+        self.directory = checkpoint.directory
+        self._recogniser = checkpoint.recogniser  # loaded when something is heard: larger than the rest
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        speech: Speech,
+        *,
+        upper: str = "",
+        hands: str = "",
+        lower: str = "",
+        whole: str = "",
+        strength: float = 1.0,
+        timeline: Sequence[Prompt] = (),
+        speaker: int | None = None,
+        seed: int = 0,
+        seed_motion: Motion | None = None,
+        steps: int | None = None,
+        sampler: str | None = None,
+        finish: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Motion:
+        if timeline or of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength):
+            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        if steps is not None or sampler is not None:
+            raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
+        finish = self.config.finish if finish is None else finish
+        speaker = SPEAKER if speaker is None else speaker
+        num_frames = self.num_frames(speech, seed_motion)
+        self._tell_of_words(speech)
+        before = self.statistics["rest"] if seed_motion is None else self.encode_seed(seed_motion)
+        hearing, codes = self.hear(speech, num_frames), []
+        for fresh in self.choose_windows(hearing, self.num_windows(num_frames), before, speaker):
+            codes.append(fresh)
+            if progress:
+                progress(0.9 * len(codes) / self.num_windows(num_frames))
+        joined = {part: torch.cat([each[part] for each in codes], dim=1)[:, :num_frames] for part in PARTS}
+        motion = self.decode(joined, before[0, features.PLACE])
+        if seed_motion is not None:
+            motion = with_shape_of(motion, seed_motion)
+        if finish:
+            motion = finished(steady(motion))
+        if progress:
+            progress(1.0)
+        more = {"seed motion": "yes"} if seed_motion is not None else {}
+        return motion.with_metadata(self._origin(speaker=str(speaker)) | more)
+
+    def hear(self, speech: Speech, num_frames: int) -> CharacterHearing:
+        """What the model is given of the recording up to the end of the last window."""
+        if self._recogniser is None:
+            self._recogniser = checkpoints.load_recogniser(self.directory, self.device)
+        return CharacterHearing(
+            speech, self.config.network, self.covered(num_frames), self._recogniser, self.vocabulary, self.quirks
+        )
+
+    def choose_windows(
+        self, hearing: CharacterHearing, num_windows: int, before: Tensor, speaker: int = SPEAKER
+    ) -> Iterator[dict[str, Tensor]]:
+        """Choose the codes of one window after another, each continuing the motion before it.
+
+        Args:
+            before: (P, C) motion of the first frames.
+            speaker: Number in BEAT2.
+
+        Yields:
+            Part -> (1, T) codes of the first window, then (1, T - P) new ones for each window after it.
+        """
+        row = torch.tensor([_row(speaker, self.config.network.num_speakers)], device=self.device)
+        count = self.windows.seed_frames
+        motion = torch.zeros(1, self.windows.window_frames, self.windows.motion_channels, device=self.device)
+        hidden = torch.ones_like(motion, dtype=torch.bool)
+        hidden[:, :count] = False
+        start = before[0, features.PLACE]
+        for i, heard in enumerate(self._heard(hearing, num_windows)):
+            motion[0, :count] = before
+            latents = self.network.move(heard, row, motion, hidden)
+            codes = {part: self.network.classify[part](latents[part]).argmax(dim=-1) for part in BODY}
+            codes["face"] = self.autoencoders["face"].codebook.nearest(latents["face"])
+            yield codes if i == 0 else {part: each[:, count:] for part, each in codes.items()}
+            if i + 1 < num_windows:
+                before, start = self._continued(codes, start)
+
+    def _heard(self, hearing: CharacterHearing, num_windows: int) -> Iterator[Heard]:
+        """What is heard in one window after another, a few at a time."""
+        for first in range(0, num_windows, ROWS):
+            last = min(first + ROWS, num_windows)
+            windows = [hearing.window(i * self.windows.hop_frames) for i in range(first, last)]
+            audio, words = (torch.cat(each).to(self.device) for each in zip(*windows, strict=True))
+            heard = self.network.hear(audio, words)
+            for i in range(last - first):
+                yield Heard(*(each[i : i + 1] for each in heard))
+
+    def _continued(self, codes: Mapping[str, Tensor], start: Tensor) -> tuple[Tensor, Tensor]:
+        """What the window after this one is told: (P, C) its last frames; and (3,) where its first frame is.
+
+        Args:
+            start: (3,) metres, where the first frame of this window is.
+        """
+        count = self.windows.seed_frames
+        before = torch.zeros(count, self.windows.motion_channels, device=self.device)
+        rotations = before[:, : features.ROTATIONS].unflatten(1, (-1, 6))
+        rotations[:] = rotations.new_tensor([1, 0, 0, 0, 1, 0])  # of jaw and eyes, for which no part is asked
+        for part in BODY:
+            joints = features.layout(part).joints
+            decoder = self.autoencoders[part]
+            last = decoder.decode(codes[part][:, -count - decoder.config.halo :])[0, -count:]
+            rotations[:, joints] = _upright(last[:, : 6 * len(joints)].unflatten(1, (-1, 6)))
+        if "forgotten-jaw" not in self.quirks:
+            decoder = self.autoencoders["face"]
+            last = decoder.decode(codes["face"][:, -count - decoder.config.halo :])[0, -count:]
+            rotations[:, skeleton.JAW] = _upright(last[:, :6])
+        legs = self.autoencoders["lower"].decode(codes["lower"])[0]
+        before[:, features.CONTACTS] = legs[-count:, features.LEGS_CONTACTS]
+        if "forgotten-place" in self.quirks:
+            speed = legs[:, features.LEGS_MOVE]
+        else:
+            speed = self._translate(legs[None])[0]
+        places = torch.from_numpy(features.walked(speed.cpu().numpy(), start.cpu().numpy())).to(self.device)
+        before[:, features.PLACE] = places[-count:]
+        return before, start if "forgotten-place" in self.quirks else places[-count]
+
+    def _translate(self, legs: Tensor) -> Tensor:
+        """(1, F, 61) what the legs do -> (1, F, 3) speed in x and z, height."""
+        legs = legs.clone()
+        legs[..., :54] = _upright(legs[..., :54].unflatten(-1, (-1, 6))).flatten(-2)
+        legs[..., features.LEGS_MOVE] = 0
+        if "felt-contacts" not in self.quirks:
+            legs[..., features.LEGS_CONTACTS] = 0
+        return self.autoencoders[TRANSLATION].translate_long(legs)[..., features.LEGS_MOVE]
+
+    @torch.inference_mode()
+    def encode_seed(self, motion: Motion) -> Tensor:
+        """(P, C) the first frames of a motion, as the first window is told them."""
+        motion, count = motion.resample(self.config.fps), self.windows.seed_frames
+        if len(motion) < count:
+            raise ConfigError(
+                f"The seed motion has {len(motion)} frames at {self.config.fps:g} fps, {count} are needed."
+            )
+        channels = features.body_channels(motion.poses[: count + 1], motion.translation[: count + 1])
+        return torch.from_numpy(channels[:count]).to(self.device)
+
+    def decode(self, codes: Mapping[str, Tensor], start: Tensor) -> Motion:
+        """Part -> (1, F) codes of the whole recording -> motion that begins at `start` (3,) metres."""
+        decoded = {part: self.autoencoders[part].decode_long(codes[part]) for part in PARTS}
+        speed = self._translate(decoded["lower"])[0].cpu().numpy()
+        vectors = {part: vector[0].cpu().numpy() for part, vector in decoded.items()}
+        poses, translation, expressions = features.from_mambatalk(vectors, speed, start.cpu().numpy())
+        return Motion(poses, translation, self.config.fps, expressions=expressions)
+
+
+def _row(speaker: int, num_speakers: int) -> int:
+    """Row of the table of speakers."""
+    row = _SHARED.get(speaker, speaker) - 1
+    if not 0 <= row < num_speakers:
+        raise ConfigError(f"`speaker` must be the number of a speaker of BEAT2, 1 to {num_speakers}, got {speaker}.")
+    return row
+
+
+def _upright(vectors: Tensor) -> Tensor:
+    """(..., 6) any vectors -> those of the rotations that they stand for."""
+    return rotation.matrix_to_rotation_6d(rotation.rotation_6d_to_matrix(vectors))
