@@ -6,13 +6,15 @@ Needs transformers, the extra `mambatalk`. Axes: N samples at 16 kHz, L characte
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cospeech.errors import CheckpointError
+from cospeech.errors import CheckpointError, MissingExtra
 
 NAME = "facebook/wav2vec2-base-960h"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -66,23 +68,14 @@ class Recogniser:
             raise CheckpointError(f"{folder}: holds {f'a model of the kind {kind}' if kind else 'no model'}. {wanted}")
         try:
             from transformers import Wav2Vec2ForCTC
-            from transformers.utils import logging
         except ImportError as error:
-            raise CheckpointError(
-                f"wav2vec 2.0 needs transformers ({error}): pip install 'cospeech[mambatalk]'. The starters do without."
-            ) from None
-        before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+            raise MissingExtra("transformers", "mambatalk") from error
         try:
-            model, report = Wav2Vec2ForCTC.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+            with _quietly():
+                model, report = Wav2Vec2ForCTC.from_pretrained(folder, local_files_only=True, output_loading_info=True)
         except Exception as error:  # transformers raises whatever a damaged file's bytes happen to cause
             reason = (str(error) or repr(error)).splitlines()[0]
             raise CheckpointError(f"{folder}: cannot be loaded ({reason}). {wanted}") from None
-        finally:
-            logging.set_verbosity(before)
-            if bars:
-                logging.enable_progress_bar()
         lacking = sorted({*report["missing_keys"], *report["unexpected_keys"]} - {"wav2vec2.masked_spec_embed"})
         if lacking or report["mismatched_keys"]:
             names = ", ".join(map(str, [*lacking, *report["mismatched_keys"]][:5]))
@@ -95,7 +88,8 @@ class Recogniser:
 
     def save(self, folder: Path) -> None:
         """As `load` reads it: config and weights."""
-        self.model.save_pretrained(folder)
+        with _quietly():
+            self.model.save_pretrained(folder)
 
     @torch.inference_mode()
     def characters(self, samples: np.ndarray) -> np.ndarray:
@@ -150,6 +144,22 @@ class Recogniser:
 
     def _tensor(self, samples: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(samples))[None, None].to(self.model.device)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the bars and warnings of transformers."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 class _FixedNorm:

@@ -35,6 +35,22 @@ def test_equals_the_published_network():
         torch.testing.assert_close((chosen.latents[part], chosen.logits[part]), expected, atol=parity.TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+@torch.inference_mode()
+def test_a_frozen_network_gives_the_same(dtype, tolerance):
+    model = MambaTalk(SMALL).eval()
+    model.load_state_dict(mambatalk.rename_published(published_state(SMALL), SMALL))
+    stored = parity.load_tensors("small_mambatalk_io.npz")
+    hidden = torch.ones_like(stored["in_motion"], dtype=torch.bool)
+    hidden[:, :4] = False
+    window = stored["audio"][None], stored["word"].long(), torch.tensor([1]), stored["in_motion"], hidden
+    plain = model(*window)
+    mambatalk.freeze(model, dtype)
+    frozen = model(*window)
+    for part in PARTS:
+        torch.testing.assert_close(frozen.logits[part], plain.logits[part], atol=tolerance, rtol=tolerance)
+
+
 def test_published_settings_have_the_published_tensors():
     config = MambaTalkConfig()
     expected = {name.removeprefix("module."): shape for name, shape in parity.shapes("mambatalk_main").items()}

@@ -34,3 +34,17 @@ def test_the_weights_are_a_copy():
         layer.weight.data.zero_()
         layer.bias.data.zero_()
         assert torch.equal(ours(x), before)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+@torch.inference_mode()
+def test_a_packed_network_gives_the_same(dtype, tolerance):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ModuleDict({"a": torch.nn.Linear(5, 4)}))
+    x = torch.randn(7, 6)
+    expected = network[1]["a"](network[0](x))
+    packed.pack(network, dtype)
+    found = network[1]["a"](network[0](x))
+    assert found.dtype == torch.float32
+    assert not any(isinstance(module, torch.nn.Linear) for module in network.modules())
+    torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)

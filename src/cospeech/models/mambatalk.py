@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from cospeech.errors import ConfigError
 from cospeech.nn import published
+from cospeech.nn.convolution import FrozenWaveformBlock
 from cospeech.nn.layers import PostNormBlock, WaveformBlock, sinusoids
+from cospeech.nn.packed import pack
 from cospeech.nn.quantize import Codebook, Coded
 from cospeech.nn.ssm import Mamba
 
@@ -400,6 +402,22 @@ class Place(nn.Module):
 
 def _mlp(width_in: int, width: int, width_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width_in, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width_out))
+
+
+def freeze(network: MambaTalk, dtype: torch.dtype = torch.float32) -> None:
+    """Make a network quick for generating on a processor: it gives the same, and can no longer learn or be saved.
+
+    Args:
+        dtype: bfloat16 does the products in it, but for the last ones before the choice of a code; what is added up,
+            scanned and normalised stays in float32.
+    """
+    for last in (network.local_scan.narrow, network.classify):
+        pack(last)
+    for ear in network.ears.values():
+        ear.audio.blocks = nn.ModuleList(FrozenWaveformBlock(block, dtype) for block in ear.audio.blocks)
+        ear.audio.early = nn.Sequential(*(FrozenWaveformBlock(block, dtype) for block in ear.audio.early))
+        ear.audio.late = FrozenWaveformBlock(ear.audio.late, dtype)
+    pack(network, dtype)
 
 
 # What our names are in the published files, one after another: patterns and what stands in their place.

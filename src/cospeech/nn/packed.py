@@ -39,6 +39,31 @@ class PackedLinear(nn.Module):
         return F.gelu(y) if self.gelu else y
 
 
+class _Through(nn.Module):
+    """A product in other numbers than those around it."""
+
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype):
+        super().__init__()
+        self.dtype, self.linear = dtype, PackedLinear(linear.weight, linear.bias, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.to(self.dtype)).to(x.dtype)
+
+
+def pack(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    """Put packed layers in the place of all linear ones of a network, one after another; it can no longer learn.
+
+    Args:
+        dtype: Of the products; what goes in and out stays as it is.
+    """
+    for name, child in network.named_children():
+        if isinstance(child, nn.Linear):
+            packed = PackedLinear(child.weight, child.bias, dtype) if dtype == child.weight.dtype else None
+            setattr(network, name, packed or _Through(child, dtype))
+        else:
+            pack(child, dtype)
+
+
 @cache
 def _can_pack(device: str, dtype: torch.dtype) -> bool:
     """Whether this build of PyTorch and this processor do it: found out by doing it."""

@@ -17,7 +17,7 @@ from cospeech.errors import ConfigError, PromptError
 from cospeech.finish import finish as finished
 from cospeech.finish import steady
 from cospeech.hearing import CharacterHearing
-from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard
+from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze
 from cospeech.motion import Motion
 from cospeech.pipeline.base import Pipeline, Progress, with_shape_of
 from cospeech.prompts import Prompt, of_parts
@@ -32,7 +32,10 @@ _SHARED = {30: 8, 28: 14, 27: 19}
 
 
 class MambaTalkPipeline(Pipeline):
-    """Codes of all body parts, chosen window by window; nothing in it is chance."""
+    """Codes of all body parts, chosen window by window; nothing in it is chance.
+
+    The checkpoint's networks are taken over: they can no longer learn, nor be saved.
+    """
 
     config: MambaTalkModel
     has_face = False  # but expressions of FLAME
@@ -42,6 +45,7 @@ class MambaTalkPipeline(Pipeline):
         super().__init__(checkpoint, device, quirks, precision)
         self.windows = self.config.network
         self.network = checkpoint.networks.network
+        freeze(self.network, torch.bfloat16 if precision == "bf16" else torch.float32)
         self.autoencoders = checkpoint.networks.autoencoders
         self.directory = checkpoint.directory
         self._recogniser = checkpoint.recogniser  # loaded when something is heard: larger than the rest
