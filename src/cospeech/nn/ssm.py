@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cospeech.errors import CospeechWarning
 
-CHUNK = 64  # steps whose states are held at a time
+CHUNK = 16  # steps whose states are held at a time: few enough to stay near the processor
 Form = Literal["auto", "loop", "chunks", "kernel"]
 
 
@@ -82,24 +82,26 @@ class _Chunks(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x, delta, a, b, c, d, state):  # type: ignore[override]
-        state = state.mT  # (B, N, E)
+        state, rates = state.mT.contiguous(), a.mT.contiguous()  # (B, N, E), (N, E)
         before, outputs = [], []
+        room = x.new_empty(2, min(CHUNK, x.shape[1]), *state.shape)  # for all chunks: fresh memory is slow
         for x_, delta_, b_, c_ in _pieces(x, delta, b, c):
             before.append(state)
-            _, states = _run(x_, delta_, a, b_, state)
+            _, states = _run(x_, delta_, rates, b_, state, room)
             outputs.append((c_[:, :, None] @ states)[:, :, 0])  # (T, B, E)
-            state = states[-1]
+            state = states[-1].clone()
         ctx.save_for_backward(x, delta, a, b, c, d, *before)
-        return torch.cat(outputs).transpose(0, 1) + d * x, state.mT.contiguous()
+        return torch.addcmul(torch.cat(outputs).transpose(0, 1), d, x), state.mT.contiguous()
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor, grad_state: Tensor):  # type: ignore[override]
         x, delta, a, b, c, d, *before = ctx.saved_tensors
-        grad_a, carried = torch.zeros_like(a.mT), grad_state.mT  # (N, E), (B, N, E)
+        rates, carried = a.mT.contiguous(), grad_state.mT  # (N, E), (B, N, E)
+        grad_rates = torch.zeros_like(rates)
         grads = []  # of x, delta, b, c, last chunk first
         pieces = list(_pieces(x, delta, b, c, grad_y))
         for (x_, delta_, b_, c_, grad), first in zip(reversed(pieces), reversed(before), strict=True):
-            decay, states = _run(x_, delta_, a, b_, first)
+            decay, states = _run(x_, delta_, rates, b_, first)
             of_states = c_[..., None] * grad[:, :, None]  # (T, B, N, E)
             of_states[-1] += carried
             for t in range(len(x_) - 1, 0, -1):
@@ -107,12 +109,12 @@ class _Chunks(torch.autograd.Function):
             carried = decay[0] * of_states[0]
             previous = torch.cat([first[None], states[:-1]])
             of_exponent = of_states * previous * decay  # of delta a
-            grad_a += (of_exponent * delta_[:, :, None]).sum(dim=(0, 1))
+            grad_rates += (of_exponent * delta_[:, :, None]).sum(dim=(0, 1))
             of_drive = (of_states * b_[..., None]).sum(dim=2)  # of delta x, (T, B, E)
             grads.append(
                 (
                     of_drive * delta_,
-                    of_drive * x_ + (of_exponent * a.mT).sum(dim=2),
+                    of_drive * x_ + (of_exponent * rates).sum(dim=2),
                     (of_states @ (delta_ * x_)[..., None])[..., 0],
                     (states @ grad[..., None])[..., 0],
                 )
@@ -120,7 +122,7 @@ class _Chunks(torch.autograd.Function):
         grad_x, grad_delta, grad_b, grad_c = (
             torch.cat(each[::-1]).transpose(0, 1) for each in zip(*grads, strict=True)
         )
-        return grad_x + d * grad_y, grad_delta, grad_a.mT, grad_b, grad_c, (x * grad_y).sum(dim=(0, 1)), carried.mT
+        return grad_x + d * grad_y, grad_delta, grad_rates.mT, grad_b, grad_c, (x * grad_y).sum(dim=(0, 1)), carried.mT
 
 
 def _pieces(*tensors: Tensor):
@@ -128,10 +130,18 @@ def _pieces(*tensors: Tensor):
     return zip(*(tensor.transpose(0, 1).split(CHUNK) for tensor in tensors), strict=True)
 
 
-def _run(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Decays and states of a chunk, (T, B, N, E) each."""
-    decay = (delta[:, :, None] * a.mT.contiguous()).exp_()
-    states = (delta * x)[:, :, None] * b[..., None]
+def _run(
+    x: Tensor, delta: Tensor, rates: Tensor, b: Tensor, state: Tensor, room: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Decays and states of a chunk, (T, B, N, E) each.
+
+    Args:
+        rates: (N, E) the decays.
+        room: (2, at least T, B, N, E) where both may be written.
+    """
+    room = x.new_empty(2, len(x), *state.shape) if room is None else room[:, : len(x)]
+    decay = torch.mul(delta[:, :, None], rates, out=room[0]).exp_()
+    states = torch.mul((delta * x)[:, :, None], b[..., None], out=room[1])
     for each_decay, each in zip(decay.unbind(), states.unbind(), strict=True):
         state = each.addcmul_(each_decay, state)
     return decay, states

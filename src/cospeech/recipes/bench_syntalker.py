@@ -8,20 +8,17 @@ second of motion; "of peak" compares GFLOP per CPU second with a product of two 
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import tyro
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from cospeech import waveform
 from cospeech.checkpoint import Checkpoint
@@ -31,6 +28,7 @@ from cospeech.nn import sampling
 from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import plain_syntalker as plain
 from cospeech.recipes.bench import repeated
+from cospeech.recipes.timing import counted, peaks_gflop, random_state
 from cospeech.released.syntalker import SYSTEMS, System
 from cospeech.speech import Speech
 from cospeech.systems import SynTalkerModel, SynTalkerNetworks
@@ -67,7 +65,7 @@ def main(plain_path: tyro.conf.FlagCreatePairsOff[bool] = True, threads: int | N
     """
     if threads:
         torch.set_num_threads(threads)
-    peaks = {name: peak_gflop(dtype) for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16))}
+    peaks = peaks_gflop()
     shown = ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items())
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads. Peak, GFLOP per CPU second: {shown}")
     table = Table("system", "path", "stage", "GFLOP", "CPU s", "of peak", "latents differ")
@@ -76,19 +74,6 @@ def main(plain_path: tyro.conf.FlagCreatePairsOff[bool] = True, threads: int | N
             for row in measure(system, peaks, plain_path):
                 row = (*row[:3], f"{row.gflop:.2f}", f"{row.cpu_s:.3f}", f"{row.of_peak:.0%}", row.difference)
                 table.add_row(*row)
-
-
-def peak_gflop(dtype: torch.dtype, size: int = 2048) -> float:
-    """GFLOP per CPU second of a product of two square matrices, the best of several."""
-    a, b = torch.randn(2, size, size, dtype=torch.float32).to(dtype)
-    return max(2 * size**3 / 1e9 / cpu_seconds(lambda: a @ b, 3) for _ in range(4))
-
-
-def cpu_seconds(work: Callable[[], object], times: int = 1) -> float:
-    begun = time.process_time()
-    for _ in range(times):
-        work()
-    return (time.process_time() - begun) / times
 
 
 def measure(system: str, peaks: dict[str, float], plain_path: bool) -> Iterator[Row]:
@@ -207,33 +192,13 @@ def plain_stages(
     yield Stage("quantising, decoding", decode)
 
 
-@torch.inference_mode()
-def counted(work: Callable[[], Tensor | None]) -> tuple[float, float, Tensor | None]:
-    """GFLOP and CPU seconds of some work, counted and timed in runs of their own, and its result."""
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _packed_flop}) as counter:
-        result = work()
-    return counter.get_total_flops() / 1e9, cpu_seconds(work), result
-
-
-def _packed_flop(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
-    return 2 * int(np.prod(x)) * weight[0]
-
-
 def random_states(this: System) -> dict[str, dict[str, Tensor]]:
-    """State dicts in the published layout, of the size that keeps activations near one."""
+    """State dicts in the published layout."""
     generator = torch.Generator().manual_seed(0)
-
-    def fill(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-        state = {}
-        for name, shape in shapes.items():
-            tensor = torch.randn(shape, generator=generator) / max(1, np.prod(shape[1:])) ** 0.5
-            if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
-                tensor = torch.ones(shape)
-            state[name] = tensor
-        return state
-
-    states = {"denoiser": fill(syntalker.published_shapes(this.denoiser))}
-    return states | {part: fill(tokenizer.published_shapes(config)) for part, config in this.tokenizers.items()}
+    states = {"denoiser": random_state(syntalker.published_shapes(this.denoiser), generator)}
+    return states | {
+        part: random_state(tokenizer.published_shapes(config), generator) for part, config in this.tokenizers.items()
+    }
 
 
 def checkpoint(this: System, states: dict[str, dict[str, Tensor]]) -> Checkpoint:
