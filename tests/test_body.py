@@ -260,6 +260,24 @@ def smplx_arrays(rng, count: int = 120, directions: int = 20) -> dict[str, np.nd
     }
 
 
+def test_expressions_move_an_smplx_body_and_turn_with_its_head(rng, tmp_path):
+    arrays = smplx_arrays(rng, directions=400)
+    np.savez(tmp_path / "body.npz", **arrays)
+    body = load_smplx(tmp_path / "body.npz")
+    poses, place = np.zeros((2, 55, 3), np.float32), np.zeros((2, 3), np.float32)
+    expressions = np.zeros((2, 100), np.float32)
+    expressions[0, [0, 99]] = 2, -1
+    moved = skin(body, poses, place, expressions=expressions) - skin(body, poses, place)
+    expected = 2 * arrays["shapedirs"][:, :, 300] - arrays["shapedirs"][:, :, 399]
+    np.testing.assert_allclose(moved[0], expected, atol=1e-5)
+    assert not moved[1].any()
+    poses[:, 0, 1] = np.pi / 2  # a quarter turn of everything
+    turned = skin(body, poses, place, expressions=expressions) - skin(body, poses, place)
+    np.testing.assert_allclose(turned[0], np.stack([expected[:, 2], expected[:, 1], -expected[:, 0]], 1), atol=1e-4)
+    np.savez(tmp_path / "short.npz", **smplx_arrays(rng))
+    assert load_smplx(tmp_path / "short.npz").expression_shapes is None
+
+
 def test_an_smplx_file_becomes_a_body(rng, tmp_path):
     arrays = smplx_arrays(rng)
     pickled = np.array([{"a": 1}], dtype=object)  # real files have such members too; nobody needs them

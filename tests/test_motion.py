@@ -87,3 +87,15 @@ def test_arrays_that_do_not_fit_are_named(change, message):
     good = {"poses": np.zeros((3, 55, 3)), "translation": np.zeros((3, 3))}
     with pytest.raises(MotionError, match=message):
         Motion(**{**good, **change})
+
+
+def test_what_a_body_can_show_of_a_face(rng):
+    poses = np.zeros((4, 55, 3), np.float32)
+    still = Motion(poses, np.zeros((4, 3)), 30)
+    assert still.shown_face() is None
+    face = rng.uniform(size=(4, 52)).astype(np.float32)
+    np.testing.assert_array_equal(still.with_face(face).shown_face(), face)
+    poses[:, skeleton.JAW, 0] = [0, 0.15, 0.3, -0.1]
+    shown = Motion(poses, np.zeros((4, 3)), 30).shown_face()
+    np.testing.assert_allclose(shown[:, skeleton.JAW_OPEN], [0, 0.5, 1, 0], atol=1e-6)
+    assert not np.delete(shown, skeleton.JAW_OPEN, axis=1).any()

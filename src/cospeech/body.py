@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cospeech.errors import ConfigError, DataError
+from cospeech.motion import NUM_EXPRESSIONS
 from cospeech.rotation import Array, array_namespace, axis_angle_to_matrix, cross
 from cospeech.skeleton import ARKIT, NUM_JOINTS, PARENTS
 
@@ -58,6 +59,7 @@ class Body:
     face_shapes: FaceShapes | None = None
     # (486, V * 3) float32, [1] equation 6; one row per entry of R - I of the joints 1-54
     pose_correctives: np.ndarray | None = None
+    expression_shapes: np.ndarray | None = None  # (100, V * 3) float32, of FLAME
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -100,11 +102,11 @@ def joint_transforms(body: Body, poses: Array, translation: Array) -> JointTrans
     """Where every joint is and how it is turned.
 
     Args:
-        poses: (..., T, 55, 3) axis-angle, each joint relative to its parent.
+        poses: (..., T, 55, 3) axis-angle, or (..., T, 55, 3, 3) matrices, each joint relative to its parent.
         translation: (..., T, 3) metres, added to the rest pelvis.
     """
     xp = array_namespace(poses, translation)
-    local = axis_angle_to_matrix(poses)
+    local = _matrices(poses)
     rest = _like(body.joints, poses)
     rotations = [local[..., :1, :, :]]
     positions = [(rest[0] + translation)[..., None, :]]
@@ -118,18 +120,25 @@ def joint_transforms(body: Body, poses: Array, translation: Array) -> JointTrans
     )
 
 
+def _matrices(poses: Array) -> Array:
+    return poses if poses.shape[-3:] == (NUM_JOINTS, 3, 3) else axis_angle_to_matrix(poses)
+
+
 def joint_positions(body: Body, poses: Array, translation: Array) -> Array:
     """(..., T, 55, 3) joint positions in metres; arguments as in `joint_transforms`."""
     return joint_transforms(body, poses, translation).positions
 
 
-def skin(body: Body, poses: Array, translation: Array, face: Array | None = None) -> Array:
+def skin(
+    body: Body, poses: Array, translation: Array, face: Array | None = None, expressions: Array | None = None
+) -> Array:
     """The posed mesh by linear blend skinning, [2] equations 2-4.
 
     Args:
-        poses: (..., T, 55, 3) axis-angle.
+        poses: As of `joint_transforms`.
         translation: (..., T, 3) metres.
         face: (..., T, 52) ARKit weights; a body without face shapes, as SMPL-X, shows them by its jaw joint only.
+        expressions: (..., T, 100) of FLAME; a body without these shapes does not show them.
 
     Returns:
         (..., T, V, 3) vertices. Memory is that of the result and a few times its size: long motions in pieces.
@@ -144,9 +153,14 @@ def skin(body: Body, poses: Array, translation: Array, face: Array | None = None
     transforms = xp.moveaxis(transforms, 2, 1).reshape((-1, NUM_JOINTS * 4))  # (N * 3, 220)
     vertices = (transforms @ _like(body._skinning_basis, poses)).reshape((len(rotations), 3, -1))  # (N, 3, V)
     if body.pose_correctives is not None:
-        local = axis_angle_to_matrix(poses).reshape((-1, NUM_JOINTS, 3, 3))[:, 1:]
+        local = _matrices(poses).reshape((-1, NUM_JOINTS, 3, 3))[:, 1:]
         bent = (local - _like(np.eye(3), poses)).reshape((len(local), -1))  # (N, 486)
         moved = (bent @ _like(body.pose_correctives, poses)).reshape((len(local), -1, 3))
+        vertices = vertices + _turn(rotations, _like(body.weights, poses), moved)
+    if expressions is not None and body.expression_shapes is not None:
+        moved = (expressions.reshape((len(rotations), -1)) @ _like(body.expression_shapes, poses)).reshape(
+            (len(rotations), -1, 3)
+        )
         vertices = vertices + _turn(rotations, _like(body.weights, poses), moved)
     if face is not None and body.face_shapes is not None:
         shapes = body.face_shapes
@@ -266,6 +280,10 @@ def load_smplx(path: str | Path, betas: np.ndarray | None = None) -> Body:
     correctives = arrays.get("posedirs")
     if correctives is not None:
         correctives = np.ascontiguousarray(correctives.reshape(-1, correctives.shape[-1]).T, dtype=np.float32)
+    expressions = None
+    if directions.shape[-1] >= _SHAPE_SPACE + NUM_EXPRESSIONS:
+        expressions = directions[:, :, _SHAPE_SPACE : _SHAPE_SPACE + NUM_EXPRESSIONS]
+        expressions = np.ascontiguousarray(expressions.reshape(-1, NUM_EXPRESSIONS).T, dtype=np.float32)
     return Body(
         name=path.stem,
         licence="SMPL-X model licence of the file's owner; not for redistribution",
@@ -276,6 +294,7 @@ def load_smplx(path: str | Path, betas: np.ndarray | None = None) -> Body:
         weight_values=values.astype(np.float32),
         embeds_licensed_mesh=True,
         pose_correctives=correctives,
+        expression_shapes=expressions,
     )
 
 

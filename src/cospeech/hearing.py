@@ -52,11 +52,12 @@ class _Samples:
     """A recording at 16 kHz, window by window.
 
     Args:
+        num_samples: Of a window.
         quirks: Of the model; "double-resampling" and "audio-step-533" are heard here.
     """
 
-    def __init__(self, speech: Speech, window_frames: int, quirks: tuple[str, ...]):
-        self.num_samples = num_samples(window_frames)
+    def __init__(self, speech: Speech, num_samples: int, quirks: tuple[str, ...]):
+        self.num_samples = num_samples
         self.whole_steps = "audio-step-533" in quirks
         self.samples = waveform.resample(speech.samples, speech.rate, twice="double-resampling" in quirks)
 
@@ -104,7 +105,7 @@ class SampleHearing:
         quirks: tuple[str, ...],
     ):
         self.window_frames = config.window_frames
-        self.sound = _Samples(speech, config.window_frames, quirks)
+        self.sound = _Samples(speech, num_samples(config.window_frames), quirks)
         onsets = waveform.onset_frames(self.sound.samples)
         self.onsets = onsets if "onset-positions" in quirks else onsets * waveform.ONSET_HOP
         self.words = _Words(speech, num_frames, vocabulary) if config.words is not None else None
@@ -125,6 +126,7 @@ class CharacterHearing:
     Args:
         recogniser: Hears the characters.
         vocabulary, quirks: As of `SampleHearing`.
+        window_samples: Of a window; None: as in generation. In training they are 34 133.
     """
 
     def __init__(
@@ -135,9 +137,10 @@ class CharacterHearing:
         recogniser: Recogniser,
         vocabulary: Mapping[str, int] | None,
         quirks: tuple[str, ...],
+        window_samples: int | None = None,
     ):
         self.window_frames = config.window_frames
-        self.sound = _Samples(speech, config.window_frames, quirks)
+        self.sound = _Samples(speech, window_samples or num_samples(config.window_frames), quirks)
         self.normalised = wav2vec2.normalise(self.sound.samples)
         self.characters = recogniser.characters(self.normalised)
         # The samples are shared out among the characters, as evenly as whole numbers allow.

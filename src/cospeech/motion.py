@@ -83,6 +83,20 @@ class Motion:
         poses[:, skeleton.JAW, 0] = skeleton.JAW_OPEN_RADIANS * np.asarray(face)[:, skeleton.JAW_OPEN]
         return replace(self, poses=poses, face=face)
 
+    def shown_face(self) -> np.ndarray | None:
+        """(T, 52) ARKit weights that a body can show: the face, or where there is none jawOpen as the jaw joint turns.
+
+        None where neither moves.
+        """
+        if self.face is not None:
+            return self.face
+        opening = (self.poses[:, skeleton.JAW, 0] / skeleton.JAW_OPEN_RADIANS).clip(0, 1)
+        if not opening.any():
+            return None
+        face = np.zeros((len(self), len(skeleton.ARKIT)), np.float32)
+        face[:, skeleton.JAW_OPEN] = opening
+        return face
+
     def __getitem__(self, seconds: slice) -> "Motion":
         """`motion[2.0:5.0]` is the motion from second 2 to second 5; both ends are optional."""
         if not isinstance(seconds, slice) or seconds.step is not None:

@@ -249,9 +249,15 @@ def test_face_shapes_keep_their_52_names(motion):
     dense[body.face_shapes.vertices] = body.face_shapes.deltas[skeleton.JAW_OPEN]
     np.testing.assert_array_equal(opened, dense)
     assert np.linalg.norm(opened, axis=1).max() > 0.005
-    still = Glb(gltf.to_bytes(replace(motion, face=None)))
+    poses = motion.poses.copy()
+    poses[:, skeleton.JAW] = 0
+    still = Glb(gltf.to_bytes(replace(motion, poses=poses, face=None)))
     assert still.document["meshes"][0]["extras"] == mesh["extras"]
     assert (55, "weights") not in still.tracks()
+    poses[:, skeleton.JAW, 0] = skeleton.JAW_OPEN_RADIANS / 2
+    of_jaw = Glb(gltf.to_bytes(replace(motion, poses=poses, face=None))).tracks()[55, "weights"].reshape(-1, 52)
+    np.testing.assert_allclose(of_jaw[:, skeleton.JAW_OPEN], 0.5, atol=1e-6)
+    assert not np.delete(of_jaw, skeleton.JAW_OPEN, axis=1).any()
 
 
 def test_weights_sum_to_one_exactly_and_idle_joints_are_zero(tetrahedron, motion):

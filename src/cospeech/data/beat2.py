@@ -53,7 +53,5 @@ def clips(folder: str | Path) -> Iterator[Clip]:
 
 def with_jaw(motion: Motion) -> Motion:
     """The motion with a face that has jawOpen alone, read off the jaw joint (`skeleton.JAW_OPEN_RADIANS`)."""
-    face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32)
-    opening = motion.poses[:, skeleton.JAW, 0] / skeleton.JAW_OPEN_RADIANS
-    face[:, skeleton.JAW_OPEN] = np.clip(opening, 0, 1)
-    return replace(motion, face=face)
+    face = motion.shown_face()
+    return replace(motion, face=np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if face is None else face)

@@ -66,7 +66,8 @@ def real(data: Path) -> Iterator[StoredClip]:
         if clip.motion is not None:
             made = stored(clip, "beat2")
             samples = clip.speech.resample(prosody.SAMPLE_RATE).samples
-            yield replace(made, info=replace(made.info, words=clip.speech.words), samples=samples)
+            info = replace(made.info, words=clip.speech.words)
+            yield replace(made, info=info, samples=samples, expressions=clip.motion.expressions)
     for clip in bandai_namco.clips(data / "bandai_namco", mannequin().joints):
         yield stored(clip, "bandai_namco")
     yield from _captured(data)

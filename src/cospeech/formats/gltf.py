@@ -216,8 +216,9 @@ def _animation(motion: Motion, body: Body, buffer: _Buffer) -> dict:
     for j in range(skeleton.NUM_JOINTS):
         track(j, "rotation", buffer.accessor(quaternions[j], view=view, byteOffset=j * quaternions[j].nbytes))
     track(0, "translation", buffer.accessor((motion.translation + body.joints[0]).astype("f4")))
-    if motion.face is not None and body.face_shapes is not None:
-        track(_MESH_NODE, "weights", buffer.accessor(motion.face.astype("f4").reshape(-1)))
+    face = motion.shown_face()
+    if face is not None and body.face_shapes is not None:
+        track(_MESH_NODE, "weights", buffer.accessor(face.astype("f4").reshape(-1)))
     return {"name": "motion", "samplers": samplers, "channels": channels}
 
 

@@ -187,6 +187,18 @@ class MambaTalkConfig:
         return self.window_frames - self.seed_frames
 
 
+# Speakers of BEAT2 who share a row of the table with another; everybody else has that of their number, less one.
+_SHARED = {30: 8, 28: 14, 27: 19}
+
+
+def speaker_row(number: int, num_speakers: int) -> int:
+    """Row of the table of a speaker of BEAT2."""
+    row = _SHARED.get(number, number) - 1
+    if not 0 <= row < num_speakers:
+        raise ConfigError(f"`speaker` must be the number of a speaker of BEAT2, 1 to {num_speakers}, got {number}.")
+    return row
+
+
 class Heard(NamedTuple):
     """A window of speech, encoded: all that does not depend on the motion before it."""
 

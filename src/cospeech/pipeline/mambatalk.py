@@ -17,7 +17,7 @@ from cospeech.errors import ConfigError, PromptError
 from cospeech.finish import finish as finished
 from cospeech.finish import steady
 from cospeech.hearing import CharacterHearing
-from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze
+from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze, speaker_row
 from cospeech.motion import Motion
 from cospeech.pipeline.base import Pipeline, Progress, with_shape_of
 from cospeech.prompts import Prompt, of_parts
@@ -26,9 +26,6 @@ from cospeech.systems import MambaTalkModel
 
 ROWS = 8  # windows that are heard at once
 SPEAKER = 2  # of BEAT2: the one whom the released weights have learned
-
-# Speakers of BEAT2 who share a row with another; everybody else has that of their number, less one.
-_SHARED = {30: 8, 28: 14, 27: 19}
 
 
 class MambaTalkPipeline(Pipeline):
@@ -114,7 +111,7 @@ class MambaTalkPipeline(Pipeline):
         Yields:
             Part -> (1, T) codes of the first window, then (1, T - P) new ones for each window after it.
         """
-        row = torch.tensor([_row(speaker, self.config.network.num_speakers)], device=self.device)
+        row = torch.tensor([speaker_row(speaker, self.config.network.num_speakers)], device=self.device)
         count = self.windows.seed_frames
         motion = torch.zeros(1, self.windows.window_frames, self.windows.motion_channels, device=self.device)
         hidden = torch.ones_like(motion, dtype=torch.bool)
@@ -195,14 +192,6 @@ class MambaTalkPipeline(Pipeline):
         vectors = {part: vector[0].cpu().numpy() for part, vector in decoded.items()}
         poses, translation, expressions = features.from_mambatalk(vectors, speed, start.cpu().numpy())
         return Motion(poses, translation, self.config.fps, expressions=expressions)
-
-
-def _row(speaker: int, num_speakers: int) -> int:
-    """Row of the table of speakers."""
-    row = _SHARED.get(speaker, speaker) - 1
-    if not 0 <= row < num_speakers:
-        raise ConfigError(f"`speaker` must be the number of a speaker of BEAT2, 1 to {num_speakers}, got {speaker}.")
-    return row
 
 
 def _upright(vectors: Tensor) -> Tensor:

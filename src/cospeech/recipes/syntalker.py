@@ -12,10 +12,9 @@ Chen et al. 2024, SynTalker, arXiv:2410.00464, and the settings of its code. An 
 every 20 frames of every clip with speech and one window of every other clip; here windows are drawn at random, as many.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +24,13 @@ from cospeech import checkpoint as checkpoints
 from cospeech import features, systems
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import changed, load_json
-from cospeech.data.store import ClipInfo, Store
 from cospeech.errors import ConfigError, DataError
 from cospeech.models import tokenizer as tokenizers
 from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T
 from cospeech.recipes import diffusion, loop, tokenizer, vocabulary
 from cospeech.recipes.diffusion import TrainDiffusion, TrainedTokenizer
 from cospeech.recipes.loop import Training, is_finished
+from cospeech.recipes.plan import by_frames, epochs, licence_of, of_network, training_clips, windows_of
 from cospeech.recipes.tmr import Space, TrainTmr
 from cospeech.recipes.tokenizer import Mirror, TrainTokenizer
 from cospeech.systems import SynTalkerModel, SynTalkerNetworks
@@ -75,11 +74,11 @@ def tokenizer_config(system: str, part: str, store: Path, settings: Sequence[str
         precision="32-true",
     )
     recorded = features.layout(part).recorded
-    there = [info for info in _training(store) if recorded in info.has and ("speech" in info.has or system == "T")]
+    there = [info for info in training_clips(store) if recorded in info.has and ("speech" in info.has or system == "T")]
     config = TrainTokenizer(
         store,
         part,
-        _by_frames(there, f"{store}: no training clip has the part `{part}`."),
+        by_frames(there, f"{store}: no training clip has the part `{part}`."),
         TOKENIZERS[system][part],
         training,
         std_floor=1e-5,
@@ -125,16 +124,16 @@ def diffusion_config(
         average=0.0,
         precision="32-true",
     )
-    long = [info for info in _training(store) if info.num_frames >= model.window_frames]
+    long = [info for info in training_clips(store) if info.num_frames >= model.window_frames]
     speaking = [info for info in long if "speech" in info.has]
     silent = [info for info in long if "speech" not in info.has and use_amass]
     if use_amass and not silent:
         raise DataError(f"{store}: every training clip has speech. Leave --use-amass out.")
-    _by_frames(speaking, f"{store}: no training clip has speech and {model.window_frames} frames.")
+    by_frames(speaking, f"{store}: no training clip has speech and {model.window_frames} frames.")
     config = TrainDiffusion(
         store,
         runs,
-        _by_frames([*speaking, *silent], ""),
+        by_frames([*speaking, *silent], ""),
         model,
         training,
         audio_dropout=0.0,
@@ -145,8 +144,8 @@ def diffusion_config(
         silent_share=AMASS_SHARE if use_amass else 0.0,
     )
     config = changed(config, settings)
-    cut = [(info.num_frames - config.model.window_frames) // EVERY_FRAMES + 1 for info in speaking]
-    return _epochs(config, {"S": 500, "T": 600}[system], sum(cut) + 2 * len(silent), settings)
+    cut = windows_of(speaking, config.model.window_frames, EVERY_FRAMES)
+    return epochs(config, {"S": 500, "T": 600}[system], cut + 2 * len(silent), settings)
 
 
 def tmr_config(store: Path, settings: Sequence[str] = ()) -> TrainTmr:
@@ -164,8 +163,8 @@ def tmr_config(store: Path, settings: Sequence[str] = ()) -> TrainTmr:
         precision="32-true",
     )
     config = changed(TrainTmr(store, DISTILBERT, training, MINILM), settings)
-    used = sum(bool(info.captions) and info.num_frames > config.shortest for info in _training(store))
-    return _epochs(config, 300, 2 * used, settings)  # mirrored, too
+    used = sum(bool(info.captions) and info.num_frames > config.shortest for info in training_clips(store))
+    return epochs(config, 300, 2 * used, settings)  # mirrored, too
 
 
 def named(network: str, name: str, store: Path, settings: Sequence[str] = ()) -> TrainTokenizer | TrainTmr:
@@ -178,29 +177,6 @@ def named(network: str, name: str, store: Path, settings: Sequence[str] = ()) ->
         return tmr_config(store, settings)
     system, part = name.removeprefix("syntalker-").split("/")
     return tokenizer_config(system.upper(), part, store, settings)
-
-
-def _epochs(config: Any, epochs: int, size: int, settings: Sequence[str]) -> Any:
-    """The config with as many steps as make so many epochs, unless the settings say how many steps."""
-    if any(setting.partition("=")[0].strip() == "training.steps" for setting in settings):
-        return config
-    batch = config.training.batch_size * config.training.processes
-    return replace(config, training=replace(config.training, steps=epochs * max(size // batch, 1)))
-
-
-def _by_frames(infos: Sequence[ClipInfo], otherwise: str) -> dict[str, float]:
-    """Source -> its share of the frames; `DataError` where there are none."""
-    frames: dict[str, int] = defaultdict(int)
-    for info in infos:
-        frames[info.source] += info.num_frames
-    if not frames:
-        raise DataError(otherwise)
-    return {source: count / sum(frames.values()) for source, count in frames.items()}
-
-
-@cache
-def _training(store: Path) -> list[ClipInfo]:
-    return [info for info in Store(store).infos if info.split == "train"]
 
 
 # --- all of it ------------------------------------------------------------------------------------------------------
@@ -236,13 +212,15 @@ def make(config: MakeSynTalker) -> Path:
     if config.tmr is not None:
         Space.load(config.tmr)
     checkpoints.check_target(config.out / "checkpoint")
-    silenced = [info.id for info in _training(config.store) if "speech" in info.has and not info.num_samples]
+    silenced = [info.id for info in training_clips(config.store) if "speech" in info.has and not info.num_samples]
     if silenced:
         raise DataError(f"{config.store}: was prepared without recordings, which SynTalker hears: {silenced[0]}.")
     parts, store, out = DENOISERS[config.system].parts, config.store, config.out
     runs, run = {part: out / part for part in parts}, out / "diffusion"
-    configs = {part: tokenizer_config(config.system, part, store, _of("tokenizer", config.settings)) for part in parts}
-    of_diffusion = _of("diffusion", config.settings)
+    configs = {
+        part: tokenizer_config(config.system, part, store, of_network("tokenizer", config.settings)) for part in parts
+    }
+    of_diffusion = of_network("diffusion", config.settings)
     whole = diffusion_config(config.system, store, runs, config.vocabulary, config.tmr, config.use_amass, of_diffusion)
     whole.check_tokenizers(configs)
     for training in (whole.training, *(each.training for each in configs.values())):
@@ -260,10 +238,6 @@ def make(config: MakeSynTalker) -> Path:
     return out / "checkpoint"
 
 
-def _of(network: str, settings: Sequence[str]) -> list[str]:
-    return [setting.removeprefix(f"{network}.") for setting in settings if setting.startswith(f"{network}.")]
-
-
 def export(system: str, out: Path) -> None:
     """Put the trained networks together as one checkpoint directory, `out`/checkpoint."""
     settings = load_json(TrainDiffusion, out / "diffusion" / "config.json")
@@ -271,7 +245,7 @@ def export(system: str, out: Path) -> None:
     space = Space.load(settings.tmr) if settings.tmr else None
     config = SynTalkerModel(
         name=f"syntalker-{system.lower()} retrained",
-        licence=_licence(settings.store),
+        licence=licence_of(settings.store),
         denoiser=settings.model,
         tokenizers={part: each.model.config for part, each in trained.items()},
         steps=min(50, settings.model.num_timesteps),
@@ -301,11 +275,6 @@ def export(system: str, out: Path) -> None:
         space.word_pieces if space else None,
     )
     checkpoints.save(made, out / "checkpoint")
-
-
-def _licence(store: Path) -> str:
-    licences = dict.fromkeys(each for info in _training(store) for each in info.licence.split("; "))
-    return "those of its data: " + "; ".join(licences)
 
 
 def _card(config: SynTalkerModel, settings: TrainDiffusion) -> str:

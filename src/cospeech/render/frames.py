@@ -31,6 +31,7 @@ class Frame(NamedTuple):
     poses: np.ndarray  # (1, 55, 3)
     translation: np.ndarray  # (1, 3)
     face: np.ndarray | None  # (1, 52)
+    expressions: np.ndarray  # (1, 100) of FLAME
     cameras: tuple[Camera, ...]  # of the pictures side by side, from the left
 
 
@@ -49,6 +50,7 @@ class Film:
         if width < 16 or height < 16 or width % 2 or height % 2:
             raise ConfigError(f"`size` must be even numbers of 16 or more pixels, got {width} x {height}.")
         self.motion, self.body, self.size = motion, body, size
+        self.face = motion.shown_face()
         edges = [round(i * width / len(_SHOTS[camera])) for i in range(len(_SHOTS[camera]) + 1)]
         self.shots: list[Shot] = [
             shoot(motion, body, (right - left, height))
@@ -60,13 +62,14 @@ class Film:
 
     def __getitem__(self, number: int) -> Frame:
         motion, frame = self.motion, slice(number, number + 1)
-        face = None if motion.face is None else motion.face[frame]
-        return Frame(motion.poses[frame], motion.translation[frame], face, tuple(shot[number] for shot in self.shots))
+        face = None if self.face is None else self.face[frame]
+        cameras = tuple(shot[number] for shot in self.shots)
+        return Frame(motion.poses[frame], motion.translation[frame], face, motion.expressions[frame], cameras)
 
 
 def draw(body: Body, frame: Frame) -> np.ndarray:
     """(height, width, 3) uint8 sRGB."""
-    vertices = skin(body, frame.poses, frame.translation, frame.face)[0]
+    vertices = skin(body, frame.poses, frame.translation, frame.face, frame.expressions)[0]
     normals = vertex_normals(vertices, body.faces)
     colours = np.broadcast_to(_PLAIN, vertices.shape) if body.colours is None else body.colours
     pictures = [scene.draw(camera, vertices, body.faces, normals, colours) for camera in frame.cameras]

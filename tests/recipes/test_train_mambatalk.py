@@ -1,0 +1,261 @@
+"""MambaTalk trained with the published settings, made small, from a store of a few made-up clips to a checkpoint."""
+
+from dataclasses import replace
+
+import numpy as np
+import published_mambatalk
+import pytest
+import resuming
+import torch
+
+from cospeech import cli, features, load_pipeline, rotation, skeleton
+from cospeech.body import joint_positions, mannequin
+from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
+from cospeech.errors import CheckpointError, ConfigError, DataError
+from cospeech.models.mambatalk import AUTOENCODERS, MambaTalkConfig
+from cospeech.recipes import autoencoder, mambatalk, vocabulary
+from cospeech.recipes.autoencoder import LOSSES, TrainAutoencoder
+from cospeech.recipes.mambatalk import MakeMambaTalk, autoencoder_config, network_config
+from cospeech.skeleton import REST_TRANSLATION
+from cospeech.speech import Speech
+from cospeech.text import Word
+
+ON_CPU = ("training.accelerator=cpu", "training.save_every=2")
+SMALL = (
+    *(f"{network}.{setting}" for network in ("tokenizer", "network") for setting in ON_CPU),
+    *(f"tokenizer.{s}" for s in ("training.steps=3", "training.batch_size=2", "model.width=8", "window_frames=16")),
+    *(f"network.{s}" for s in ("training.steps=3", "training.batch_size=2", "model.width=16", "model.depth=1")),
+    *(f"network.model.{s}" for s in ("face_depth=1", "audio_width=16", "motion_width=8", "code_dim=8")),
+)
+
+
+def talk(number: int, num_frames: int = 130) -> StoredClip:
+    rng = np.random.default_rng(number)
+    loud = np.sin(np.arange(num_frames) / 6 + number)
+    poses = np.zeros((num_frames, 55, 3))
+    poses[:, 16:22, 2] = 0.5 * loud[:, None]
+    poses[:, 25:, 2] = 0.2 * loud[:, None]
+    poses[:, skeleton.JAW, 0] = 0.1 + 0.1 * loud
+    translation = np.tile(REST_TRANSLATION, (num_frames, 1)) + 0.1 * loud[:, None]
+    words = (Word("hello", 0.5, 1.0), Word("", 1.0, 1.4), Word("World", 1.4, 2.5))
+    has = ("upper", "hands", "lower", "speech")
+    info = ClipInfo(f"beat2/{number}_someone", "train", "beat2", "a licence", num_frames, has, words=words)
+    samples = (0.1 * np.repeat(loud, 534) * rng.normal(size=534 * num_frames)).astype(np.float32)
+    still = np.zeros((num_frames, 52)), np.zeros((num_frames, 68))
+    expressions = rng.normal(size=(1, 100)) * loud[:, None]
+    return StoredClip(info, poses, translation, *still, samples[: num_frames * 533], expressions)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "store.npz"
+    silent = replace(talk(4), samples=np.zeros(0, np.float32), expressions=None)
+    silent = replace(silent, info=replace(silent.info, id="walk", has=("upper", "lower"), source="amass"))
+    write_store(path, [talk(1), talk(2), silent, talk(30)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words")
+    vocabulary.make(store, out=folder, width=6)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hears(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wav2vec2")
+    published_mambatalk.write_recogniser(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(store, words, hears, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    settings = [each for setting in SMALL for each in ("--set", setting)]
+    command = ["train", "mambatalk", str(store), str(out), "--vocabulary", str(words), "--wav2vec2", str(hears)]
+    assert cli.main([*command, *settings]) == 0
+    return out
+
+
+def test_a_store_keeps_expressions(store):
+    clips = list(Store(store).clips("train"))
+    assert [clip.info.has_expressions for clip in clips] == [True, True, False, True]
+    np.testing.assert_allclose(clips[3].expressions, talk(30).expressions, atol=1e-3)
+    assert clips[2].expressions is None
+    assert clips[0].mirrored().expressions is None
+
+
+def test_published_settings(store, words, hears):
+    for part in AUTOENCODERS:
+        config = autoencoder_config(part, store)
+        assert (config.training.batch_size, config.training.lr, config.training.betas) == (64, 1.5e-4, (0.5, 0.999))
+        assert config.training.drops == (() if part == "upper" else (0.975,))
+        assert config.model == AUTOENCODERS[part]
+        assert config.sources == {"beat2": 1.0}
+        assert config.training.steps == (500 if part == "upper" else 800)  # epochs of 12 windows: one batch each
+    config = network_config(store, {}, words, hears)
+    assert (config.training.batch_size, config.training.lr, config.training.clip_norm) == (64, 2.5e-4, 0.99)
+    assert config.training.steps == 200
+    assert config.model == replace(MambaTalkConfig(), num_words=6, word_dim=6)
+    assert autoencoder_config("upper", store, settings=["training.steps=7"]).training.steps == 7
+
+
+def test_a_trained_model_generates(made):
+    for quirks in ("model", "none"):
+        pipeline = load_pipeline(made / "checkpoint", quirks="model")
+        assert pipeline.quirks == ()
+        samples = np.random.default_rng(0).normal(size=16_000 * 5).astype(np.float32) * 0.1
+        motion = pipeline.generate(Speech(samples, 16_000, (Word("hello", 0.5, 1.0),)))
+        assert len(motion) == 150
+        assert np.isfinite(motion.poses).all(), quirks
+    card = (made / "checkpoint" / "CARD.md").read_text()
+    assert "a licence" in card
+    assert "beat2: 100%" in card
+
+
+def test_a_finished_training_is_not_done_again(made, store, words, hears):
+    before = {
+        path: path.stat().st_mtime_ns for path in made.glob("*/*.safetensors") if path.parent.name != "checkpoint"
+    }
+    mambatalk.make(MakeMambaTalk(store, made, words, hears, settings=SMALL))
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def small(store, part, protocol="corrected", steps=3):
+    of_part = [s.removeprefix("tokenizer.") for s in SMALL if s.startswith("tokenizer.") and "steps" not in s]
+    return autoencoder_config(part, store, protocol, [*of_part, f"training.steps={steps}"])
+
+
+@pytest.mark.parametrize("protocol", ["corrected", "published"])
+@pytest.mark.parametrize("part", AUTOENCODERS)
+def test_losses_fall_to_nothing_where_all_is_right(store, part, protocol):
+    clip = next(Store(store).clips("train"))
+    motion = torch.from_numpy(autoencoder.vectors_of(clip, part))[None]
+    made = motion.clone()
+    if part == "translation":
+        made[..., features.LEGS_MOVE] = autoencoder.speed(motion[..., features.LEGS_MOVE])
+    body = mannequin("light")
+    right = LOSSES[part](part, made, motion, body, protocol)
+    wrong = LOSSES[part](part, made + 0.3 * torch.randn_like(made), motion, body, protocol)
+    for name, value in right.items():
+        if name == "skating":
+            continue  # feet that ought to stand move a little
+        # Central differences walk nearly, not quite, where the body went.
+        assert value < (0.05 if part == "translation" else 2e-3), name
+        assert wrong[name] > value, name
+
+
+def test_gradients_reach_everything_that_is_made(store):
+    clip = next(Store(store).clips("train"))
+    for part in AUTOENCODERS:
+        motion = torch.from_numpy(autoencoder.vectors_of(clip, part))[None, :20]
+        made = (motion + 0.1 * torch.randn_like(motion)).requires_grad_()
+        torch.stack([*LOSSES[part](part, made, motion, mannequin("light"), "corrected").values()]).sum().backward()
+        silent = (made.grad == 0).all(dim=(0, 1)).nonzero().flatten().tolist()
+        unasked = {"lower": [54, 55, 56], "translation": list(range(54))}  # no loss says anything about these
+        assert silent == unasked.get(part, [])
+
+
+def test_published_and_corrected_losses_differ_where_the_mistakes_are(store):
+    clip = next(Store(store).clips("train"))
+    body = mannequin("light")
+    differ = {}
+    for part in AUTOENCODERS:
+        motion = torch.from_numpy(autoencoder.vectors_of(clip, part))[None]
+        torch.manual_seed(0)
+        made = motion + 0.05 * torch.randn_like(motion)
+        if part in ("lower", "translation"):
+            made[..., features.LEGS_CONTACTS] = 1
+        terms = [LOSSES[part](part, made, motion, body, protocol) for protocol in ("published", "corrected")]
+        differ[part] = {name for name in terms[0] if not torch.isclose(terms[0][name], terms[1][name])}
+    over_skin = {"skin speed", "skin acceleration"}
+    assert differ["upper"] == differ["hands"] == differ["translation"] == over_skin
+    assert differ["face"] >= over_skin  # the package's body shows no expressions that could be swapped
+    assert differ["lower"] == {"skating"}
+
+
+def test_the_mesh_follows_matrices_as_it_follows_angles():
+    rng = np.random.default_rng(0)
+    poses = rng.normal(0, 0.5, (1, 7, 55, 3)).astype(np.float32)
+    place = rng.normal(size=(1, 7, 3)).astype(np.float32)
+    body = mannequin("light")
+    matrices = rotation.axis_angle_to_matrix(torch.from_numpy(poses))
+    joints = joint_positions(body, matrices, torch.from_numpy(place))
+    np.testing.assert_allclose(joints, joint_positions(body, poses, place), atol=1e-5)
+
+
+def test_speed_and_way_are_inverses():
+    place = torch.randn(2, 50, 3).cumsum(dim=1) * 0.01
+    speed = autoencoder.speed(place)
+    forward = (place[:, 1:] - place[:, :-1]) * 30
+    torch.testing.assert_close(speed[:, 1:-1, 0], (forward[:, 1:, 0] + forward[:, :-1, 0]) / 2)
+    exact = torch.cat([forward, forward[:, -1:]], dim=1)
+    exact[..., 1] = place[..., 1]
+    torch.testing.assert_close(autoencoder._walked(exact, place[:, 0]), place, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(features.walked(exact[0].numpy(), place[0, 0].numpy()), place[0], atol=1e-5)
+
+
+def test_what_is_hidden_grows(store):
+    model = MambaTalkConfig()
+    motion = torch.zeros(20, 64, 337)
+    torch.manual_seed(0)
+    for done, part in ((0.0, 0.05), (0.5, 0.525), (1.0, 1.0)):
+        generating, random, again = mambatalk._hidden(model, motion, done)
+        assert not generating[:, :4].any()
+        assert generating[:, 4:].all()
+        assert random is again
+        assert abs(random.float().mean() - part) < 0.01
+
+
+@pytest.mark.parametrize("part", ["upper", "translation"])
+def test_a_killed_autoencoder_goes_on_exactly(store, tmp_path, part):
+    resuming.check(autoencoder, small(store, part, steps=40), autoencoder.RESULT, tmp_path)
+
+
+def test_a_killed_network_goes_on_exactly(made, store, words, hears, tmp_path):
+    runs = {part: made / part for part in AUTOENCODERS}
+    settings = [s.removeprefix("network.") for s in SMALL if s.startswith("network.") and "steps" not in s]
+    config = network_config(store, runs, words, hears, [*settings, "training.steps=25"])
+    resuming.check(mambatalk, config, mambatalk.RESULT, tmp_path)
+
+
+def test_an_autoencoder_by_its_name(store, tmp_path):
+    settings = ["training.steps=2", "training.batch_size=2", "model.width=8", "training.accelerator=cpu"]
+    options = [each for setting in settings for each in ("--set", setting)]
+    command = ["train", "autoencoder", "mambatalk/lower", str(tmp_path / "run"), *options]
+    assert cli.main([*command, "--store", str(store), "--protocol", "published"]) == 0
+    assert (tmp_path / "run" / autoencoder.RESULT).is_file()
+    assert cli.main(command) == 2  # without a store
+
+
+def test_mistakes_are_named(made, store, words, hears, tmp_path, capsys):
+    assert cli.main(["train", "mambatalk", str(store), str(tmp_path / "x")]) == 2
+    assert "--vocabulary is missing" in capsys.readouterr().err
+    assert cli.main(["train", "syntalker-s", str(store), str(tmp_path / "x"), "--wav2vec2", str(hears)]) == 2
+    assert "--wav2vec2 has no use" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="neither a setting"):
+        mambatalk.make(MakeMambaTalk(store, tmp_path, words, hears, settings=("diffusion.training.steps=1",)))
+    with pytest.raises(ConfigError, match=r"Unknown settings `mambatalk/legs`"):
+        mambatalk.named("mambatalk/legs", store, "corrected")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text((made / "face" / "config.json").read_text())
+    with pytest.raises(CheckpointError, match="holds no finished autoencoder"):
+        mambatalk.load_autoencoder(tmp_path / "empty")
+    mute = tmp_path / "mute.npz"
+    write_store(mute, [replace(talk(1), samples=np.zeros(0, np.float32))])
+    runs = {part: made / part for part in AUTOENCODERS}
+    config = network_config(mute, runs, words, hears, ["training.accelerator=cpu", "training.steps=1"])
+    with pytest.raises(ConfigError, match="without recordings"):
+        mambatalk.train(config, tmp_path / "mute")
+    faceless = tmp_path / "faceless.npz"
+    write_store(faceless, [replace(talk(1), expressions=None)])
+    with pytest.raises(DataError, match="part `face`"):
+        autoencoder_config("face", faceless)
+
+
+def test_a_config_survives_json(store):
+    from cospeech.config import from_dict, to_dict
+
+    config = small(store, "face")
+    assert from_dict(TrainAutoencoder, to_dict(config)) == config
