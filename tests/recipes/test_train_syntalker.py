@@ -15,7 +15,7 @@ from cospeech import config as configs
 from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
 from cospeech.errors import CheckpointError, ConfigError, DataError, MissingExtra
 from cospeech.models.syntalker import Denoiser
-from cospeech.recipes import diffusion, loop, syntalker, vocabulary
+from cospeech.recipes import diffusion, loop, plan, syntalker, vocabulary
 from cospeech.recipes.diffusion import TrainDiffusion
 from cospeech.recipes.loop import learning_rate
 from cospeech.recipes.syntalker import MakeSynTalker, diffusion_config, tokenizer_config
@@ -207,12 +207,12 @@ def tokenizers(store, words, tmr_run, tmp_path_factory):
         out = tmp_path_factory.mktemp(system)
         runs = {part: out / part for part in syntalker.DENOISERS[system].parts}
         for part, run in runs.items():
-            config = configs.changed(tokenizer_config(system, part, store), syntalker._of("tokenizer", SMALL))
+            config = configs.changed(tokenizer_config(system, part, store), plan.of_network("tokenizer", SMALL))
             syntalker.tokenizer.train(config, run)
         config = diffusion_config(
             system, store, runs, words, tmr_run if system == "T" else None, use_amass=system == "T"
         )
-        found[system] = configs.changed(config, syntalker._of("diffusion", SMALL))
+        found[system] = configs.changed(config, plan.of_network("diffusion", SMALL))
     return found
 
 

@@ -352,7 +352,7 @@ def _silence(model: DenoiserConfig) -> tuple[Tensor, Tensor | None]:
         return torch.zeros(1, model.window_frames, model.audio.channels), words
     from cospeech.hearing import num_samples
 
-    return torch.zeros(1, num_samples(model), model.audio.channels), words
+    return torch.zeros(1, num_samples(model.window_frames), model.audio.channels), words
 
 
 # --- styles ---------------------------------------------------------------------------------------------------------
