@@ -87,3 +87,24 @@ def test_every_recording_has_its_own_words(tmp_path):
     (tmp_path / "b.TextGrid").unlink()
     with pytest.raises(CospeechError, match=r"b\.TextGrid is not in it"):
         words_of(made, tmp_path)
+
+
+def test_a_list_of_beat2_means_its_tests_with_their_words(tmp_path):
+    for folder, suffix, names in (("wave16k", "wav", "abc"), ("textgrid", "TextGrid", "a")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"2_scott_{name}.{suffix}").touch()
+    (tmp_path / "test.csv").write_text("id,type\n2_scott_a,test\n2_scott_b,train\n2_scott_c,test\n")
+    made = jobs(tmp_path / "test.csv", tmp_path / "out", ".npz")
+    grid = tmp_path / "textgrid" / "2_scott_a.TextGrid"
+    assert made == [
+        Job(tmp_path / "wave16k" / "2_scott_a.wav", tmp_path / "out" / "2_scott_a.npz", grid),
+        Job(tmp_path / "wave16k" / "2_scott_c.wav", tmp_path / "out" / "2_scott_c.npz", None),
+    ]
+    assert words_of(made, None) == [grid, ()]
+    (tmp_path / "test.csv").write_text("id,type\n2_scott_x,test\n")
+    with pytest.raises(CospeechError, match=r"'2_scott_x'.*2_scott_x\.wav"):
+        jobs(tmp_path / "test.csv", tmp_path / "out", ".npz")
+    (tmp_path / "test.csv").write_text("id,type\n2_scott_a,train\n")
+    with pytest.raises(CospeechError, match="no recording of type test"):
+        jobs(tmp_path / "test.csv", tmp_path / "out", ".npz")

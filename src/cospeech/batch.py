@@ -14,6 +14,7 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".
 class Job:
     audio: Path
     out: Path
+    words: Path | None = None  # TextGrid that belongs to it
 
 
 def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
@@ -21,16 +22,21 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
 
     Args:
         audio: A recording, a folder (its recordings, not those of folders in it), or a list with one recording a line,
-            relative to the list: a .txt file, or a .csv file with the recording in the first column.
+            relative to the list: a .txt file, or a .csv file with the recording in the first column. A .csv file that
+            begins with "id,type" is one of BEAT2, as MambaTalk reads it: its tests are meant, with their recordings in
+            the folder wave16k beside it and their TextGrids, if any, in textgrid.
         out: A file for one recording, else a folder.
         suffix: Of the files in the folder.
     """
     if is_one(audio):
         return _not_onto_themselves([Job(audio, out)])
+    tests: list[str] = []
     if audio.is_dir():
         recordings = sorted(path for path in audio.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
         if not recordings:
             raise AudioError(f"{audio}: no recordings in this folder. Looked for {', '.join(SUFFIXES)}.")
+    elif tests := _tests(audio):
+        recordings = [_there(audio.parent / "wave16k" / f"{name}.wav", audio) for name in tests]
     else:
         recordings = _listed(audio)
     if out.suffix and not out.is_dir():
@@ -40,7 +46,9 @@ def jobs(audio: Path, out: Path, suffix: str) -> list[Job]:
     double = [path.name for path in outs if names[path.name.casefold()] > 1]
     if double:
         raise FormatError(f"{out}: two recordings would both become {double[0]}. Rename one.")
-    return _not_onto_themselves([Job(*pair) for pair in zip(recordings, outs, strict=True)])
+    grids = [audio.parent / "textgrid" / f"{path.stem}.TextGrid" if tests else None for path in recordings]
+    words = [grid if grid and grid.is_file() else None for grid in grids]
+    return _not_onto_themselves([Job(*each) for each in zip(recordings, outs, words, strict=True)])
 
 
 def is_one(audio: Path) -> bool:
@@ -52,13 +60,13 @@ def is_one(audio: Path) -> bool:
 
 
 def words_of(jobs: list[Job], words: Path | None) -> list[Path | tuple[()]]:
-    """The TextGrid of each recording; an empty tuple where there is none.
+    """The TextGrid of each recording, its own if none is given; an empty tuple where there is none.
 
     Args:
         words: A TextGrid for one recording, or a folder with one of the same name for every recording.
     """
     if words is None:
-        return [()] * len(jobs)
+        return [job.words or () for job in jobs]
     if not words.is_dir():
         if len(jobs) > 1:
             raise FormatError(f"{words}: for several recordings give the folder that holds a TextGrid for each.")
@@ -76,6 +84,29 @@ def _not_onto_themselves(jobs: list[Job]) -> list[Job]:
         if job.out.resolve() in recordings:
             raise FormatError(f"{job.out}: is a recording that is read. Write elsewhere.")
     return jobs
+
+
+def _tests(path: Path) -> list[str]:
+    """The ids of type "test" in a .csv file with the header "id,type"; none of another file."""
+    if path.suffix.lower() != ".csv":
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []  # for `_listed` to say
+    if [cell.lower() for cell in header] != ["id", "type"]:
+        return []
+    names = [row[0] for row in rows if len(row) > 1 and row[1] == "test"]
+    if not names:
+        raise AudioError(f"{path}: names no recording of type test.")
+    return names
+
+
+def _there(recording: Path, path: Path) -> Path:
+    if not recording.is_file():
+        raise AudioError(f"{path}: names {recording.stem!r}, but there is no {recording}.")
+    return recording
 
 
 def _listed(path: Path) -> list[Path]:

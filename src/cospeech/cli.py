@@ -57,7 +57,8 @@ def generate(
 
     Args:
         audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
-            .csv file that lists one recording a line: then OUT is a folder and gets one file for each.
+            .csv file that lists one recording a line, or the test.csv of a folder in the layout of BEAT2: then OUT is a
+            folder and gets one file for each.
         out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of
             joints.
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
