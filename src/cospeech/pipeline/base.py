@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ import cospeech
 from cospeech import skeleton, waveform
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError, CospeechWarning
+from cospeech.hearing import Hearing
 from cospeech.models.mambatalk import MambaTalkConfig
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
@@ -27,6 +29,7 @@ class Pipeline(ABC):
 
     windows: DenoiserConfig | MambaTalkConfig  # says how long a window is, and its overlap with the one before
     has_face: bool  # the motion has ARKit weights
+    has_chance: bool  # another seed gives another motion
     gives_joints: bool  # the model knows where joints are, not how they turn; `generate` works the rotations out
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
@@ -87,6 +90,18 @@ class Pipeline(ABC):
             PromptError: a prompt makes no sense, or was given to a model that reads no text.
             ConfigError: something else was asked that the model does not have.
         """
+
+    @abstractmethod
+    def hear(self, speech: Speech, num_frames: int) -> Hearing:
+        """What the model is given of the recording up to the end of the last window."""
+
+    @abstractmethod
+    def infer(self, hearing: Hearing, num_frames: int, progress: Progress | None = None) -> Any:
+        """What the network says about the whole recording, for `decode`."""
+
+    @abstractmethod
+    def decode(self, inferred: Any, num_frames: int) -> Motion:
+        """Motion of what the network said, not finished."""
 
     def add_face(self, motion: Motion, speech: Speech, seed: int = 0) -> Motion:
         """A motion without a face, with the face that this model gives the speech; its frame rate does not matter.

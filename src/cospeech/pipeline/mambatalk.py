@@ -36,7 +36,7 @@ class MambaTalkPipeline(Pipeline):
 
     config: MambaTalkModel
     has_face = False  # but expressions of FLAME
-    gives_joints = False
+    has_chance = gives_joints = False
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
         super().__init__(checkpoint, device, quirks, precision)
@@ -71,17 +71,12 @@ class MambaTalkPipeline(Pipeline):
         if steps is not None or sampler is not None:
             raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
         finish = self.config.finish if finish is None else finish
-        speaker = SPEAKER if speaker is None else speaker
         num_frames = self.num_frames(speech, seed_motion)
         self._tell_of_words(speech)
-        before = self.statistics["rest"] if seed_motion is None else self.encode_seed(seed_motion)
-        hearing, codes = self.hear(speech, num_frames), []
-        for fresh in self.choose_windows(hearing, self.num_windows(num_frames), before, speaker):
-            codes.append(fresh)
-            if progress:
-                progress(0.9 * len(codes) / self.num_windows(num_frames))
-        joined = {part: torch.cat([each[part] for each in codes], dim=1)[:, :num_frames] for part in PARTS}
-        motion = self.decode(joined, before[0, features.PLACE])
+        before = None if seed_motion is None else self.encode_seed(seed_motion)
+        hearing = self.hear(speech, num_frames)
+        codes = self.infer(hearing, num_frames, progress, before, SPEAKER if speaker is None else speaker)
+        motion = self.decode(codes, num_frames, before)
         if seed_motion is not None:
             motion = with_shape_of(motion, seed_motion)
         if finish:
@@ -89,28 +84,46 @@ class MambaTalkPipeline(Pipeline):
         if progress:
             progress(1.0)
         more = {"seed motion": "yes"} if seed_motion is not None else {}
-        return motion.with_metadata(self._origin(speaker=str(speaker)) | more)
+        return motion.with_metadata(self._origin(speaker=str(SPEAKER if speaker is None else speaker)) | more)
 
     def hear(self, speech: Speech, num_frames: int) -> CharacterHearing:
-        """What the model is given of the recording up to the end of the last window."""
         if self._recogniser is None:
             self._recogniser = checkpoints.load_recogniser(self.directory, self.device)
         return CharacterHearing(
             speech, self.config.network, self.covered(num_frames), self._recogniser, self.vocabulary, self.quirks
         )
 
+    @torch.inference_mode()
+    def infer(
+        self,
+        hearing: CharacterHearing,
+        num_frames: int,
+        progress: Progress | None = None,
+        before: Tensor | None = None,
+        speaker: int = SPEAKER,
+    ) -> dict[str, Tensor]:
+        """Part -> (1, F) codes of the whole recording; see `choose_windows`."""
+        codes: list[dict[str, Tensor]] = []
+        num_windows = self.num_windows(num_frames)
+        for fresh in self.choose_windows(hearing, num_windows, before, speaker):
+            codes.append(fresh)
+            if progress:
+                progress(0.9 * len(codes) / num_windows)
+        return {part: torch.cat([each[part] for each in codes], dim=1)[:, :num_frames] for part in PARTS}
+
     def choose_windows(
-        self, hearing: CharacterHearing, num_windows: int, before: Tensor, speaker: int = SPEAKER
+        self, hearing: CharacterHearing, num_windows: int, before: Tensor | None = None, speaker: int = SPEAKER
     ) -> Iterator[dict[str, Tensor]]:
         """Choose the codes of one window after another, each continuing the motion before it.
 
         Args:
-            before: (P, C) motion of the first frames.
+            before: (P, C) motion of the first frames; None: that of rest.
             speaker: Number in BEAT2.
 
         Yields:
             Part -> (1, T) codes of the first window, then (1, T - P) new ones for each window after it.
         """
+        before = self.statistics["rest"] if before is None else before
         row = torch.tensor([speaker_row(speaker, self.config.network.num_speakers)], device=self.device)
         count = self.windows.seed_frames
         motion = torch.zeros(1, self.windows.window_frames, self.windows.motion_channels, device=self.device)
@@ -185,12 +198,15 @@ class MambaTalkPipeline(Pipeline):
         channels = features.body_channels(motion.poses[: count + 1], motion.translation[: count + 1])
         return torch.from_numpy(channels[:count]).to(self.device)
 
-    def decode(self, codes: Mapping[str, Tensor], start: Tensor) -> Motion:
-        """Part -> (1, F) codes of the whole recording -> motion that begins at `start` (3,) metres."""
-        decoded = {part: self.autoencoders[part].decode_long(codes[part]) for part in PARTS}
+    @torch.inference_mode()
+    def decode(self, codes: Mapping[str, Tensor], num_frames: int, before: Tensor | None = None) -> Motion:
+        """Part -> (1, F) codes -> motion that begins where `before` does, as in `choose_windows`."""
+        before = self.statistics["rest"] if before is None else before
+        decoded = {part: self.autoencoders[part].decode_long(codes[part][:, :num_frames]) for part in PARTS}
         speed = self._translate(decoded["lower"])[0].cpu().numpy()
         vectors = {part: vector[0].cpu().numpy() for part, vector in decoded.items()}
-        poses, translation, expressions = features.from_mambatalk(vectors, speed, start.cpu().numpy())
+        start = before[0, features.PLACE].cpu().numpy()
+        poses, translation, expressions = features.from_mambatalk(vectors, speed, start)
         return Motion(poses, translation, self.config.fps, expressions=expressions)
 
 

@@ -43,6 +43,7 @@ class SynTalkerPipeline(Pipeline):
         self.windows = self.config.denoiser
         self.has_face = "face" in self.config.denoiser.parts
         self.gives_joints = self.config.motion == "humanml3d"
+        self.has_chance = True
         self.denoiser = checkpoint.networks.denoiser  # makes the conditions,
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
@@ -174,14 +175,29 @@ class SynTalkerPipeline(Pipeline):
         self._tell_of_words(speech)
         hearing = self.hear(speech, num_frames)
         before = None if seed_motion is None else self.encode_seed(seed_motion)
-        latents = []
-        steps = self._steps(sampler, steps)
-        for fresh in self.sample_windows(
-            hearing, self.num_windows(num_frames), seed, steps, sampler or "ddim", follow, before
-        ):
+        return self.infer(
+            hearing, num_frames, progress, seed, self._steps(sampler, steps), sampler or "ddim", follow, before
+        )
+
+    @torch.inference_mode()
+    def infer(
+        self,
+        hearing: Hearing,
+        num_frames: int,
+        progress: Progress | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str = "ddim",
+        follow: Callable[[int], Guidance] | None = None,
+        before: Tensor | None = None,
+    ) -> Tensor:
+        """(1, S, C) latents of the whole recording; see `sample_windows`."""
+        latents: list[Tensor] = []
+        num_windows, steps = self.num_windows(num_frames), self._steps(sampler, steps)
+        for fresh in self.sample_windows(hearing, num_windows, seed, steps, sampler, follow, before):
             latents.append(fresh)
             if progress:
-                progress(0.9 * len(latents) / self.num_windows(num_frames))
+                progress(0.9 * len(latents) / num_windows)
         return torch.cat(latents, dim=1)
 
     def _steps(self, sampler: str | None, steps: int | None) -> int:
@@ -281,7 +297,6 @@ class SynTalkerPipeline(Pipeline):
         return denoise
 
     def hear(self, speech: Speech, num_frames: int) -> Hearing:
-        """What the model is given of the recording up to the end of the last window."""
         config, covered = self.config.denoiser, self.covered(num_frames)
         if isinstance(config.audio, FrameEncoderConfig):
             return FrameHearing(speech, config, self.config.fps, covered)

@@ -109,12 +109,12 @@ def fast(
             pass
 
     def choose() -> Tensor:
-        windows = list(pipeline.choose_windows(made["hearing"], WINDOWS, pipeline.statistics["rest"]))
+        windows = list(pipeline.choose_windows(made["hearing"], WINDOWS))
         made["codes"] = {part: torch.cat([window[part] for window in windows], dim=1) for part in PARTS}
         return torch.cat([windows[0][part] for part in PARTS])
 
     def decode():
-        made["motion"] = pipeline.decode(made["codes"], torch.zeros(3))
+        made["motion"] = pipeline.decode(made["codes"], num_frames)
 
     def scan():
         for channels in _SCANNED:
