@@ -29,7 +29,7 @@ from cospeech.formats.output import check_target as check_target_file
 from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.nn.published import meta
 from cospeech.nn.quantize import TRAINING_ONLY
-from cospeech.systems import MambaTalkNetworks, Model, SynTalkerNetworks
+from cospeech.systems import MambaTalkNetworks, Model, SynTalkerNetworks, TalkerNetworks
 from cospeech.wav2vec2 import Recogniser
 
 M = TypeVar("M", bound=nn.Module)
@@ -86,7 +86,7 @@ class Checkpoint:
     """
 
     config: Model
-    networks: SynTalkerNetworks | MambaTalkNetworks
+    networks: SynTalkerNetworks | MambaTalkNetworks | TalkerNetworks
     statistics: Mapping[str, Tensor]
     card: str = ""
     vocabulary: Mapping[str, int] | None = None  # None: the model reads no words, or does not know which

@@ -390,7 +390,7 @@ def import_(
 def train(
     network: Literal[
         *("tokenizer", "autoencoder", "diffusion", "tmr"),
-        *("starter", "starter-open", "syntalker-s", "syntalker-t", "mambatalk"),
+        *("starter", "starter-open", "starter-mambatalk", "syntalker-s", "syntalker-t", "mambatalk"),
     ],
     config: Annotated[Path, arg(metavar="CONFIG")],
     out: Annotated[Path, arg(metavar="RUN")],
@@ -417,8 +417,8 @@ def train(
         config: TOML file with the settings of `TrainTokenizer`, `TrainAutoencoder`, `TrainDiffusion` or `TrainTmr` (see
             `cospeech.recipes`), or, with --store, the name of published ones: syntalker-s/upper, /hands, /lower,
             /lower_trans, syntalker-t/upper, /hands, /lower, mambatalk/face, /upper, /hands, /lower, /translation for an
-            autoencoder, and of a tmr syntalker-t. For a starter, the folder with the data sets named in its CARD; for a
-            syntalker and mambatalk, a store.
+            autoencoder, and of a tmr syntalker-t. For a starter, the folder with the data sets named in its CARD; for
+            starter-mambatalk the run of starter; for a syntalker and mambatalk, a store.
         out: Run directory: gets config, versions, log and weights.
         set: A setting to change, such as training.steps=1000; for a syntalker and mambatalk one of their networks',
             such as diffusion.training.steps=1000 or network.training.steps=1000. May be given several times.
@@ -436,7 +436,7 @@ def train(
     from cospeech.config import changed, load_toml
 
     try:
-        from cospeech.recipes import autoencoder, diffusion, mambatalk, starter, syntalker, tokenizer
+        from cospeech.recipes import autoencoder, diffusion, mambatalk, starter, syntalker, talker, tokenizer
         from cospeech.recipes import tmr as space
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lightning-fabric", "train") from error
@@ -461,7 +461,11 @@ def train(
     for option, is_given in given.items():
         if is_given and option not in of_family.get(family, ("--set", "--store")):
             raise ConfigError(f"{option} has no use for {network}. Leave it out.")
-    if family == "starter":
+    if network == "starter-mambatalk":
+        if teacher is not None:
+            raise ConfigError("--teacher has no use for starter-mambatalk, which reads no text. Leave it out.")
+        print(f"wrote {talker.make(talker.MakeTalker(config, out, accelerator=accelerator))}")
+    elif family == "starter":
         settings = {"accelerator": accelerator} | ({} if teacher is None else {"teacher": teacher})
         made = starter.make(starter.MakeStarter(config, out, network, **settings))
         print(f"wrote {made}")

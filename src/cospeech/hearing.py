@@ -34,8 +34,8 @@ class Hearing(Protocol):
 class FrameHearing:
     """Features at the motion's frame rate, see `prosody`."""
 
-    def __init__(self, speech: Speech, config: DenoiserConfig, fps: float, num_frames: int):
-        self.window_frames = config.window_frames
+    def __init__(self, speech: Speech, window_frames: int, fps: float, num_frames: int):
+        self.window_frames = window_frames
         samples = speech.resample(prosody.SAMPLE_RATE).samples
         self.features = torch.from_numpy(prosody.speech_features(samples, num_frames, fps))
 

@@ -1,4 +1,4 @@
-"""What a checkpoint of each of the two systems consists of: its `config.json`, its networks, its statistics."""
+"""What a checkpoint of each of the systems consists of: its `config.json`, its networks, its statistics."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +13,7 @@ from cospeech.models import mambatalk
 from cospeech.models.mambatalk import Autoencoder, AutoencoderConfig, MambaTalk, MambaTalkConfig
 from cospeech.models.sentence import SentenceConfig, SentenceEncoder
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
+from cospeech.models.talker import Talker, TalkerConfig
 from cospeech.models.tmr import MotionEncoder, TmrConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
 from cospeech.motion import MAX_FPS
@@ -153,7 +154,62 @@ class MambaTalkNetworks(nn.Module):
         self.autoencoders = nn.ModuleDict({part: Autoencoder(each) for part, each in config.autoencoders.items()})
 
 
-Model = SynTalkerModel | MambaTalkModel  # what `config.json` holds, told apart by `architecture`
+@dataclass(frozen=True)
+class TalkerModel:
+    """State spaces that choose the codes of the body parts' tokenizers, step by step."""
+
+    name: str
+    licence: str
+    talker: TalkerConfig
+    tokenizers: dict[str, TokenizerConfig]  # one for each of `talker.parts`
+    fps: float = 30.0
+    finish: bool = True  # `cospeech.finish` unless the user says otherwise
+    quirks: tuple[str, ...] = ()  # none: it is no published system
+    architecture: Literal["talker"] = "talker"
+
+    def __post_init__(self) -> None:
+        if set(self.tokenizers) != set(self.talker.parts):
+            raise ConfigError(f"`tokenizers` are {sorted(self.tokenizers)}, `parts` are {sorted(self.talker.parts)}.")
+        for part, tokenizer in self.tokenizers.items():
+            if tokenizer.channels != features.layout(part).channels:
+                raise ConfigError(f"The tokenizer of `{part}` has {tokenizer.channels} channels.")
+            quantizer = tokenizer.quantizer
+            theirs = quantizer.code_dim, quantizer.num_codes, tokenizer.frames_per_step
+            if theirs != (self.talker.code_dim, self.talker.num_codes, self.talker.frames_per_step):
+                raise ConfigError(f"The tokenizer of `{part}` has other codes than the talker chooses.")
+            if quantizer.num_stages < self.talker.num_stages:
+                raise ConfigError(f"The tokenizer of `{part}` has {quantizer.num_stages} stages of codes.")
+        if self.quirks:
+            raise ConfigError("A talker has no quirks.")
+        if not 0 < self.fps <= MAX_FPS:
+            raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
+
+    @property
+    def num_words(self) -> None:
+        return None
+
+    def statistics_shapes(self) -> dict[str, tuple[int, ...]]:
+        """For each part `{part}.mean` and `{part}.std` (channels,), with which vectors are normalised."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for part in self.talker.parts:
+            channels = features.layout(part).channels
+            shapes |= {f"{part}.mean": (channels,), f"{part}.std": (channels,)}
+        return shapes
+
+    def build(self) -> "TalkerNetworks":
+        return TalkerNetworks(self)
+
+
+class TalkerNetworks(nn.Module):
+    """All networks of one checkpoint; its state dict is `model.safetensors`."""
+
+    def __init__(self, config: TalkerModel):
+        super().__init__()
+        self.talker = Talker(config.talker)
+        self.tokenizers = nn.ModuleDict({part: Tokenizer(config.tokenizers[part]) for part in config.talker.parts})
+
+
+Model = SynTalkerModel | MambaTalkModel | TalkerModel  # what `config.json` holds, told apart by `architecture`
 
 
 @torch.inference_mode()

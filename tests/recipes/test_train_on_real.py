@@ -8,12 +8,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import published_mambatalk
 import pytest
 
 from cospeech import config as configs
 from cospeech.data import prepare
 from cospeech.data.store import write_store
-from cospeech.recipes import diffusion, syntalker, tmr, tokenizer, vocabulary
+from cospeech.models.mambatalk import AUTOENCODERS, BODY, PARTS
+from cospeech.recipes import autoencoder, diffusion, mambatalk, syntalker, tmr, tokenizer, vocabulary
 from cospeech.recipes.syntalker import diffusion_config, tokenizer_config
 
 pytestmark = pytest.mark.data
@@ -86,3 +88,34 @@ def test_losses_of_denoisers_fall_on_real_motion(system, store, tokenizers, spac
     )
     few = [*NARROW, "model.code_dim=32", "model.depth=2", "model.heads=2", "model.mlp_width=64", "model.audio.width=32"]
     fall(said_by(diffusion.train, configs.changed(config, few), tmp_path / "run"), "loss")
+
+
+@pytest.fixture(scope="module")
+def autoencoders(store, tmp_path_factory):
+    """Part -> its run directory and what was said in its training."""
+    folder = tmp_path_factory.mktemp("autoencoders")
+
+    @cache
+    def train(part: str) -> tuple[Path, str]:
+        few = [*FEW, "training.batch_size=2", "training.lr=0.001", "training.drops=[]", "model.width=64"]
+        config = mambatalk.autoencoder_config(part, store, settings=few)
+        return folder / part, said_by(autoencoder.train, config, folder / part)
+
+    return train
+
+
+@pytest.mark.parametrize("part", AUTOENCODERS)
+def test_losses_of_autoencoders_fall_on_real_motion(part, autoencoders):
+    terms = {"face": ["rotation", "expressions"], "lower": ["rotation", "contact", "joints"]}
+    fall(autoencoders(part)[1], "loss", *terms.get(part, ["place"] if part == "translation" else ["rotation", "skin"]))
+
+
+def test_losses_of_mambatalk_fall_on_real_speech(store, autoencoders, tmp_path):
+    published_mambatalk.write_recogniser(tmp_path / "wav2vec2")
+    vocabulary.make(store, out=tmp_path / "words", width=8)
+    runs = {part: autoencoders(part)[0] for part in AUTOENCODERS}
+    few = [*FEW, "training.batch_size=4", "training.lr=0.001", "model.width=64", "model.code_dim=64", "model.depth=2"]
+    few += ["model.audio_width=32", "model.motion_width=32"]
+    config = mambatalk.network_config(store, runs, tmp_path / "words", tmp_path / "wav2vec2", few)
+    said = said_by(mambatalk.train, config, tmp_path / "run")
+    fall(said, "loss", *(f"{part} latents" for part in PARTS), *(f"{part} codes" for part in BODY))

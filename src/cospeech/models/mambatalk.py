@@ -9,7 +9,7 @@ network, A width of what is heard.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,7 @@ from cospeech.nn.convolution import FrozenWaveformBlock
 from cospeech.nn.layers import PostNormBlock, WaveformBlock, sinusoids
 from cospeech.nn.packed import pack
 from cospeech.nn.quantize import Codebook, Coded
-from cospeech.nn.ssm import Mamba
+from cospeech.nn.ssm import Mamba, MambaState
 
 BODY = ("upper", "hands", "lower")
 PARTS = ("face", *BODY)
@@ -371,31 +371,38 @@ class LocalScan(nn.Module):
 class MambaStack(nn.Module):
     """Layers of Mamba, each with a gated MLP, and a projection after them where they have another width outside."""
 
-    def __init__(self, width: int, mlp_width: int, depth: int, width_out: int | None = None):
+    def __init__(self, width: int, mlp_width: int, depth: int, width_out: int | None = None, num_states: int = 16):
         super().__init__()
-        self.layers = nn.ModuleList(MambaBlock(width, mlp_width) for _ in range(depth))
+        self.layers = nn.ModuleList(MambaBlock(width, mlp_width, num_states) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Identity() if width_out is None else nn.Linear(width, width_out)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, W)
-        for layer in self.layers:
-            x = layer(x)
-        return self.out(self.norm(x))
+        return self.piece(x)[0]
+
+    def piece(self, x: Tensor, states: Sequence[MambaState | None] | None = None) -> tuple[Tensor, list[MambaState]]:
+        """The same of a piece of a sequence, and the states to give with the piece that follows."""
+        after = []
+        for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
+            x, state = layer(x, state)
+            after.append(state)
+        return self.out(self.norm(x)), after
 
 
 class MambaBlock(nn.Module):
-    def __init__(self, width: int, mlp_width: int):
+    def __init__(self, width: int, mlp_width: int, num_states: int):
         super().__init__()
         inner = -(-mlp_width // 128) * 128
-        self.mamba_norm, self.mamba = nn.LayerNorm(width), Mamba(width)
+        self.mamba_norm, self.mamba = nn.LayerNorm(width), Mamba(width, num_states)
         self.mlp_norm = nn.LayerNorm(width)
         self.widen = nn.Linear(width, 2 * inner, bias=False)  # value, gate
         self.narrow = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mamba(self.mamba_norm(x))
+    def forward(self, x: Tensor, state: MambaState | None) -> tuple[Tensor, MambaState]:
+        scanned, state = self.mamba.piece(self.mamba_norm(x), state)
+        x = x + scanned
         value, gate = self.widen(self.mlp_norm(x)).chunk(2, dim=-1)
-        return x + self.narrow(value * F.silu(gate))
+        return x + self.narrow(value * F.silu(gate)), state
 
 
 class Place(nn.Module):

@@ -48,10 +48,12 @@ def selective_scan(
         state: (B, E, N) after the step before the first; None: zeros. What comes in pieces, each with the state after
             the piece before it, comes out as it would in one.
         form: "loop", the definition, step by step; "chunks", the fastest that needs nothing but PyTorch; "kernel", of
-            the package mamba-ssm, on CUDA; "auto", the kernel where there is one and no state comes in, else chunks.
+            the package mamba-ssm, on CUDA; "auto", the kernel where there is one and no state comes in, else chunks, or
+            of one step the loop.
     """
     if form == "auto":
         form = "kernel" if x.is_cuda and state is None and _kernel() is not None else "chunks"
+        form = "loop" if x.shape[1] == 1 else form
     if form == "kernel":
         if state is not None:
             raise ValueError("The kernel starts without a state.")
@@ -177,16 +179,16 @@ class Mamba(nn.Module):
 
     KERNEL = 4
     EXPAND = 2
-    STATE = 16
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, num_states: int = 16):
         super().__init__()
+        self.num_states = num_states  # N
         inner, self.rank = self.EXPAND * width, math.ceil(width / 16)
         self.widen = nn.Linear(width, 2 * inner, bias=False)  # input, gate
         self.convolution = nn.Conv1d(inner, inner, self.KERNEL, groups=inner)
-        self.select = nn.Linear(inner, self.rank + 2 * self.STATE, bias=False)  # step size, into the state, out of it
+        self.select = nn.Linear(inner, self.rank + 2 * num_states, bias=False)  # step size, into the state, out of it
         self.step = nn.Linear(self.rank, inner)
-        self.log_decay = nn.Parameter(torch.arange(1.0, self.STATE + 1).log().repeat(inner, 1))
+        self.log_decay = nn.Parameter(torch.arange(1.0, num_states + 1).log().repeat(inner, 1))
         self.skip = nn.Parameter(torch.ones(inner))
         self.narrow = nn.Linear(inner, width, bias=False)
         self._start_steps()
@@ -208,7 +210,7 @@ class Mamba(nn.Module):
         zeros = x.new_zeros(len(x), self.KERNEL - 1, x.shape[-1])
         heard = torch.cat([zeros if state is None else state.convolved, x], dim=1)
         x = F.silu(self._convolve(heard))
-        step, into, out = self.select(x).split([self.rank, self.STATE, self.STATE], dim=-1)
+        step, into, out = self.select(x).split([self.rank, self.num_states, self.num_states], dim=-1)
         delta = F.softplus(self.step(step))
         scanned = None if state is None else state.scanned
         y, scanned = selective_scan(x, delta, -self.log_decay.exp(), into, out, self.skip, scanned)

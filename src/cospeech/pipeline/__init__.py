@@ -6,15 +6,16 @@ from cospeech import checkpoint as checkpoints
 from cospeech.pipeline.base import Pipeline
 from cospeech.pipeline.mambatalk import MambaTalkPipeline
 from cospeech.pipeline.syntalker import SynTalkerPipeline
+from cospeech.pipeline.talker import TalkerPipeline
 
-__all__ = ["MambaTalkPipeline", "Pipeline", "SynTalkerPipeline", "load_pipeline"]
+__all__ = ["MambaTalkPipeline", "Pipeline", "SynTalkerPipeline", "TalkerPipeline", "load_pipeline"]
 
-_OF = {"syntalker": SynTalkerPipeline, "mambatalk": MambaTalkPipeline}
+_OF = {"syntalker": SynTalkerPipeline, "mambatalk": MambaTalkPipeline, "talker": TalkerPipeline}
 
 
 def load_pipeline(
     model: str | Path = "starter", device: str = "cpu", quirks: str = "model", precision: str = "float32"
-) -> SynTalkerPipeline | MambaTalkPipeline:
+) -> SynTalkerPipeline | MambaTalkPipeline | TalkerPipeline:
     """Make a pipeline from a released name, a checkpoint directory or a hub id.
 
     Args:

@@ -2,12 +2,13 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 import cospeech
 from cospeech import skeleton, waveform
@@ -27,7 +28,8 @@ Progress = Callable[[float], None]
 class Pipeline(ABC):
     """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
 
-    windows: DenoiserConfig | MambaTalkConfig  # says how long a window is, and its overlap with the one before
+    # Says how long a window is, and its overlap with the one before; None: there are no windows.
+    windows: DenoiserConfig | MambaTalkConfig | None
     has_face: bool  # the motion has ARKit weights
     has_chance: bool  # another seed gives another motion
     gives_joints: bool  # the model knows where joints are, not how they turn; `generate` works the rotations out
@@ -126,6 +128,8 @@ class Pipeline(ABC):
     def num_frames(self, speech: Speech, seed_motion: Motion | np.ndarray | None = None) -> int:
         """How many frames are generated for a recording."""
         exact = speech.num_frames(self.config.fps)
+        if self.windows is None:
+            return exact
         if seed_motion is not None and "seed-length" in self.quirks:
             seconds = len(seed_motion) / (seed_motion.fps if isinstance(seed_motion, Motion) else self.config.fps)
             kept = int(seconds) * round(self.config.fps)
@@ -148,10 +152,12 @@ class Pipeline(ABC):
 
     def num_windows(self, num_frames: int) -> int:
         """How many overlapping windows cover the frames."""
+        assert self.windows is not None
         return max(1, -(-(num_frames - self.windows.seed_frames) // self.windows.hop_frames))
 
     def covered(self, num_frames: int) -> int:
         """How many frames those windows have together."""
+        assert self.windows is not None
         return self.num_windows(num_frames) * self.windows.hop_frames + self.windows.seed_frames
 
     def _tell_of_words(self, speech: Speech) -> None:
@@ -166,6 +172,19 @@ class Pipeline(ABC):
         if self.quirks != self.config.quirks:
             origin["quirks"] = "none"
         return origin
+
+
+def decoded(
+    tokenizers: nn.ModuleDict, statistics: Mapping[str, Tensor], latents: Tensor, num_frames: int, snap: bool
+) -> dict[str, np.ndarray]:
+    """(1, S, C) latents of all parts, one after another -> part -> (T, channels), not normalised."""
+    vectors = {}
+    of_parts = latents.chunk(len(tokenizers), dim=-1)
+    for (part, tokenizer), of_part in zip(tokenizers.items(), of_parts, strict=True):
+        vector = tokenizer.decode_long(of_part, snap)[0, :num_frames]
+        vector = vector * statistics[f"{part}.std"] + statistics[f"{part}.mean"]
+        vectors[part] = vector.float().cpu().numpy()
+    return vectors
 
 
 def with_shape_of(motion: Motion, other: Motion) -> Motion:

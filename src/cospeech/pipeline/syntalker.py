@@ -23,7 +23,7 @@ from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDeno
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
-from cospeech.pipeline.base import Pipeline, Progress, with_face_of
+from cospeech.pipeline.base import Pipeline, Progress, decoded, with_face_of
 from cospeech.prompts import Prompt, active, as_json, of_parts
 from cospeech.prompts import check as check_prompts
 from cospeech.sentences import Reader
@@ -299,7 +299,7 @@ class SynTalkerPipeline(Pipeline):
     def hear(self, speech: Speech, num_frames: int) -> Hearing:
         config, covered = self.config.denoiser, self.covered(num_frames)
         if isinstance(config.audio, FrameEncoderConfig):
-            return FrameHearing(speech, config, self.config.fps, covered)
+            return FrameHearing(speech, config.window_frames, self.config.fps, covered)
         return SampleHearing(speech, config, covered, self.vocabulary, self.quirks)
 
     @torch.inference_mode()
@@ -348,13 +348,7 @@ class SynTalkerPipeline(Pipeline):
 
     def decode_vectors(self, latents: Tensor, num_frames: int) -> dict[str, np.ndarray]:
         """(1, S, C) latents -> part -> (T, channels), not normalised."""
-        vectors = {}
-        for i, (part, tokenizer) in enumerate(self.tokenizers.items()):
-            width = self.config.denoiser.code_dim
-            vector = tokenizer.decode_long(latents[..., i * width : (i + 1) * width], self.config.snap)[0, :num_frames]
-            vector = vector * self.statistics[f"{part}.std"] + self.statistics[f"{part}.mean"]
-            vectors[part] = vector.float().cpu().numpy()
-        return vectors
+        return decoded(self.tokenizers, self.statistics, latents, num_frames, self.config.snap)
 
 
 @contextmanager

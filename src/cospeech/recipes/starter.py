@@ -225,12 +225,6 @@ def rest_latents(store: Store, tokenizers: dict[str, TrainedTokenizer], model: D
 
 def card(name: str, out: Path, directory: Path) -> str:
     """The text of CARD.md: what went in, and what `cospeech bench` measures of the exported checkpoint."""
-    try:
-        from cospeech.recipes import bench
-    except ModuleNotFoundError:  # it needs more packages than training does
-        measures = ["| not measured: `cospeech train` was run where only training is installed | | |"]
-    else:
-        measures = [f"| {' | '.join(row[:3])} |" for row in bench.measure(directory)]
     store = Store(out / "store.npz")
     minutes: dict[str, float] = defaultdict(float)
     for info in store.infos:
@@ -250,5 +244,14 @@ def card(name: str, out: Path, directory: Path) -> str:
         tokenizer_steps=tokenizer_training.steps,
         diffusion_steps=training.steps,
         machine=f"Trained on {versions['device']}.",
-        measures="\n".join(measures),
+        measures=measures(directory),
     )
+
+
+def measures(directory: Path) -> str:
+    """Rows of what `cospeech bench` finds of a checkpoint."""
+    try:
+        from cospeech.recipes import bench
+    except ModuleNotFoundError:  # it needs more packages than training does
+        return "| not measured: `cospeech train` was run where only training is installed | | |"
+    return "\n".join(f"| {' | '.join(row[:3])} |" for row in bench.measure(directory))
