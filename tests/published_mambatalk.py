@@ -48,7 +48,7 @@ def write(folder: Path, of_network: dict[str, dict[str, torch.Tensor]]) -> None:
         torch.save({"model_state": {f"module.{name}": tensor for name, tensor in state.items()}}, path)
 
 
-def write_recogniser(folder: Path, num_characters: int = 32, seed: int = 0) -> None:
+def write_recogniser(folder: Path, num_characters: int = 32, seed: int = 0, positions: int = 8) -> None:
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
     torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def write_recogniser(folder: Path, num_characters: int = 32, seed: int = 0) -> N
         num_attention_heads=2,
         intermediate_size=16,
         conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=8,
+        num_conv_pos_embeddings=positions,
         num_conv_pos_embedding_groups=2,
     )
     Wav2Vec2ForCTC(config).save_pretrained(folder)

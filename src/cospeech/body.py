@@ -138,7 +138,8 @@ def skin(
         poses: As of `joint_transforms`.
         translation: (..., T, 3) metres.
         face: (..., T, 52) ARKit weights; a body without face shapes, as SMPL-X, shows them by its jaw joint only.
-        expressions: (..., T, 100) of FLAME; a body without these shapes does not show them.
+        expressions: (..., T, 100) of FLAME; a body without these shapes does not show them. Joints stay where they are,
+            while SMPL-X moves those of the face by a hair.
 
     Returns:
         (..., T, V, 3) vertices. Memory is that of the result and a few times its size: long motions in pieces.

@@ -155,7 +155,7 @@ def _write(checkpoint: Checkpoint, directory: Path, dtype: torch.dtype) -> list[
         written += _WAV2VEC2_FILES
     sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
-    for name in (WEIGHTS, STATISTICS, TEXT_ENCODER):  # safetensors are written for their owner alone
+    for name in (WEIGHTS, STATISTICS, TEXT_ENCODER, *_WAV2VEC2_FILES):  # safetensors are written for their owner alone
         if (directory / name).is_file():
             (directory / name).chmod((directory / CONFIG).stat().st_mode)
     return [*written, SUMS]

@@ -75,15 +75,15 @@ def generate(
             folder of their TextGrids, which have the same names.
         speaker: For a model that knows several: whose manner, by their number in BEAT2.
         seed: Same seed, same device, same motion; another seed, another motion.
-        seed_motion: Motion file; the result begins like its first half second. Default: it begins at rest, with
-            published models in the mean pose of their training.
+        seed_motion: Motion file; the result begins like its first half second, of mambatalk its first four
+            frames. Default: it begins at rest, with syntalker in the mean pose of its training.
         sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise. Default: ddim.
         steps: Diffusion steps for each window of four seconds. Default: the model's own number, all 1000 for ddpm.
         finish: Keep feet where they stand, hands out of the body, joints within human ranges, and take out tremble
             above 7 Hz. off: what the networks say. model: on for the starters, off for published models.
         quirks: Published models were trained with mistakes. model: they get all of them and give what was published.
             none: those that can be spared are turned off: motion to the end of the speech, exact times.
-        precision: bf16 runs the denoiser in half the digits, faster where the processor has them.
+        precision: bf16 runs the network in half the digits, faster where the processor has them.
         face: Name of a model, such as starter, whose face is taken for a model that has none.
         face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
         camera: For .mp4: the whole body, the face, or both side by side.

@@ -141,8 +141,8 @@ def channels_to_translation(channels: np.ndarray) -> np.ndarray:
 ROTATIONS = 6 * skeleton.NUM_JOINTS  # of the 337 channels of a body; then come
 PLACE, CONTACTS = slice(ROTATIONS, ROTATIONS + 3), slice(ROTATIONS + 3, ROTATIONS + 7)  # metres; 0 or 1
 LEGS_MOVE, LEGS_CONTACTS = slice(54, 57), slice(57, 61)  # of the 61 channels of legs; 6 numbers a joint before them
-LEGS_CHANNELS, FLAME_CHANNELS = 61, 106
-_TOUCHING = tuple(skeleton.INDEX[f"{side}_{joint}"] for joint in ("ankle", "foot") for side in ("left", "right"))
+# Joints whose contacts are told, in this order.
+TOUCHING = tuple(skeleton.INDEX[f"{side}_{joint}"] for joint in ("ankle", "foot") for side in ("left", "right"))
 _SLOWEST_STEP = 0.01  # metres a frame at 30 frames a second
 
 
@@ -178,7 +178,7 @@ def contacts(poses: np.ndarray, translation: np.ndarray) -> np.ndarray:
     body = mannequin("light")
     for start in range(0, len(poses), _CHUNK):
         piece = slice(start, start + _CHUNK + 1)
-        joints = joint_positions(body, np.asarray(poses)[piece], np.asarray(translation)[piece])[:, _TOUCHING]
+        joints = joint_positions(body, np.asarray(poses)[piece], np.asarray(translation)[piece])[:, TOUCHING]
         steps = np.linalg.norm(np.diff(joints, axis=0), axis=-1)
         touches[start : start + len(steps)] = steps < _SLOWEST_STEP
     return touches

@@ -48,7 +48,7 @@ def num_samples(window_frames: int) -> int:
     return window_frames * _WHOLE_STEP
 
 
-class _Samples:
+class Samples:
     """A recording at 16 kHz, window by window.
 
     Args:
@@ -60,11 +60,18 @@ class _Samples:
         self.num_samples = num_samples
         self.whole_steps = "audio-step-533" in quirks
         self.samples = waveform.resample(speech.samples, speech.rate, twice="double-resampling" in quirks)
+        self._norm: wav2vec2.Norm | None = None
 
     def span(self, start: int) -> tuple[int, int]:
         """First sample of the window that begins with the frame `start`, and the first after it."""
         first = start * _WHOLE_STEP if self.whole_steps else round(start * waveform.SAMPLE_RATE / _PUBLISHED_FPS)
         return first, first + self.num_samples
+
+    def normalised(self, first: int, last: int) -> np.ndarray:
+        """As wav2vec 2.0 hears them, between two samples; no more than there are."""
+        if self._norm is None:
+            self._norm = wav2vec2.Norm(self.samples)
+        return self._norm(self.samples[first:last])
 
     def amplitude(self, first: int, last: int) -> np.ndarray:
         """That of the whole recording between two samples, zeros beyond its end."""
@@ -105,7 +112,7 @@ class SampleHearing:
         quirks: tuple[str, ...],
     ):
         self.window_frames = config.window_frames
-        self.sound = _Samples(speech, num_samples(config.window_frames), quirks)
+        self.sound = Samples(speech, num_samples(config.window_frames), quirks)
         onsets = waveform.onset_frames(self.sound.samples)
         self.onsets = onsets if "onset-positions" in quirks else onsets * waveform.ONSET_HOP
         self.words = _Words(speech, num_frames, vocabulary) if config.words is not None else None
@@ -124,7 +131,7 @@ class CharacterHearing:
     """Amplitude, characters and samples at 16 kHz, and words, as MambaTalk hears.
 
     Args:
-        recogniser: Hears the characters.
+        characters: (L,) heard in the whole recording, or what hears them.
         vocabulary, quirks: As of `SampleHearing`.
         window_samples: Of a window; None: as in generation. In training they are 34 133.
     """
@@ -134,25 +141,26 @@ class CharacterHearing:
         speech: Speech,
         config: MambaTalkConfig,
         num_frames: int,
-        recogniser: Recogniser,
+        characters: np.ndarray | Recogniser,
         vocabulary: Mapping[str, int] | None,
         quirks: tuple[str, ...],
         window_samples: int | None = None,
     ):
         self.window_frames = config.window_frames
-        self.sound = _Samples(speech, window_samples or num_samples(config.window_frames), quirks)
-        self.normalised = wav2vec2.normalise(self.sound.samples)
-        self.characters = recogniser.characters(self.normalised)
+        self.sound = Samples(speech, window_samples or num_samples(config.window_frames), quirks)
+        if isinstance(characters, Recogniser):
+            characters = characters.characters(self.sound.normalised(0, len(self.sound.samples)))
+        self.characters = characters
         # The samples are shared out among the characters, as evenly as whole numbers allow.
         count = len(self.characters)
-        self.begins = np.arange(count) * len(self.normalised) // count
+        self.begins = np.arange(count) * len(self.sound.samples) // count
         self.words = _Words(speech, num_frames, vocabulary)
 
     def window(self, start: int) -> Heard:
         first, last = self.sound.span(start)
         heard = np.zeros((last - first, 3), np.float32)
         heard[:, 0] = self.sound.amplitude(first, last)
-        there = np.arange(first, min(last, len(self.normalised)))
+        there = np.arange(first, min(last, len(self.sound.samples)))
         heard[: len(there), 1] = self.characters[np.searchsorted(self.begins, there, "right") - 1]
-        heard[: len(there), 2] = self.normalised[first:last]
+        heard[: len(there), 2] = self.sound.normalised(first, last)
         return Heard(torch.from_numpy(heard)[None], self.words.window(start, self.window_frames))

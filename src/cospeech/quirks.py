@@ -23,7 +23,7 @@ QUIRKS: dict[str, Quirk] = {
     "loose-seams": Quirk("the last latents of a window are told to the next one, not continued by it"),
     "double-normalisation": Quirk("motions of BEAT2 whose style is taken are normalised twice"),
     "audio-step-533": Quirk("a frame is 533 samples, not 533.3: windows hear ever earlier, 2.2 s in an hour", True),
-    "whole-windows": Quirk("what does not fill a window of 112 frames, or a second, is left out at the end", True),
+    "whole-windows": Quirk("what does not fill a window, or a second, is left out at the end", True),
     "first-step": Quirk("the body starts one step away from x = z = 0", True),
     "seed-length": Quirk("with a seed motion, nothing is generated beyond its whole seconds", True),
     "forgotten-jaw": Quirk("every window but the first is told that the jaw is closed", True),

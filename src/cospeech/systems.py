@@ -10,7 +10,7 @@ from cospeech import features, humanml3d, quirks
 from cospeech.errors import ConfigError
 from cospeech.guidance import GuidanceConfig
 from cospeech.models import mambatalk
-from cospeech.models.mambatalk import Autoencoder, AutoencoderConfig, MambaTalk, MambaTalkConfig
+from cospeech.models.mambatalk import Autoencoder, AutoencoderConfig, MambaTalk, MambaTalkConfig, speaker_row
 from cospeech.models.sentence import SentenceConfig, SentenceEncoder
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
 from cospeech.models.talker import Talker, TalkerConfig
@@ -114,6 +114,7 @@ class MambaTalkModel:
     autoencoders: dict[str, AutoencoderConfig]  # one for each part, and `translation`
     fps: float = 30.0
     finish: bool = False  # `cospeech.finish` unless the user says otherwise
+    speaker: int = 2  # number in BEAT2 of the one it has learned most of
     quirks: tuple[str, ...] = ()  # as in `SynTalkerModel`
     architecture: Literal["mambatalk"] = "mambatalk"
 
@@ -130,8 +131,9 @@ class MambaTalkModel:
                 raise ConfigError(f"The autoencoder of `{part}` has codes of width {autoencoder.width}.")
             if autoencoder.channels != mambatalk.AUTOENCODERS[part].channels:
                 raise ConfigError(f"The autoencoder of `{part}` has {autoencoder.channels} channels.")
-        if not 0 < self.fps <= MAX_FPS:
-            raise ConfigError(f"`fps` must be above 0 and at most {MAX_FPS}, got {self.fps}.")
+        speaker_row(self.speaker, self.network.num_speakers)
+        if self.fps != 30:
+            raise ConfigError(f"`fps` of MambaTalk is 30, got {self.fps}.")
 
     @property
     def num_words(self) -> int:

@@ -40,9 +40,14 @@ def _kind(folder: Path) -> str | None:
     return config.get("model_type") if isinstance(config, dict) else None
 
 
-def normalise(samples: np.ndarray) -> np.ndarray:
-    """(N,) -> (N,) of mean 0 and variance 1, as the model was trained."""
-    return ((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)).astype(np.float32)
+class Norm:
+    """Makes samples of a recording such that all of them have mean 0 and variance 1, as the model was trained."""
+
+    def __init__(self, samples: np.ndarray):
+        self.mean, self.deviation = samples.mean(), np.sqrt(samples.var() + 1e-7)
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        return ((samples - self.mean) / self.deviation).astype(np.float32)
 
 
 class Recogniser:
@@ -80,6 +85,8 @@ class Recogniser:
         if lacking or report["mismatched_keys"]:
             names = ", ".join(map(str, [*lacking, *report["mismatched_keys"]][:5]))
             raise CheckpointError(f"{folder}: another model; tensors lacking, foreign or misshapen: {names}. {wanted}")
+        if "wav2vec2.masked_spec_embed" in report["missing_keys"]:  # filled at random, and never read here
+            torch.nn.init.zeros_(model.wav2vec2.masked_spec_embed)
         config = model.config
         if config.vocab_size != len(CHARACTERS) or config.feat_extract_norm != "group":
             raise CheckpointError(f"{folder}: another model, of {config.vocab_size} characters. {wanted}")

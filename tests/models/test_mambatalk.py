@@ -144,8 +144,53 @@ def test_configs_survive_json():
 
 @pytest.mark.parametrize(
     ("change", "problem"),
-    [({"width": 0}, "`width`"), ({"width": 66}, "multiple of `heads`"), ({"seed_frames": 64}, "`seed_frames`")],
+    [
+        ({"width": 0}, "`width`"),
+        ({"width": 66}, "multiple of `heads`"),
+        ({"heads": 0}, "`heads`"),
+        ({"depth": -1}, "`depth`"),
+        ({"seed_frames": 64}, "`seed_frames`"),
+        ({"window_frames": 128}, "`window_frames`"),
+        ({"motion_channels": 5}, "`motion_channels`"),
+        ({"audio_channels": {"face": 3}}, "`audio_channels`"),
+        ({"audio_channels": {"face": 5, "body": 2}}, "`audio_channels`"),
+    ],
 )
 def test_impossible_settings_are_refused(change, problem):
     with pytest.raises(ConfigError, match=problem):
         MambaTalkConfig(**change)
+
+
+@torch.no_grad()
+def test_what_layers_add_begins_small_and_biases_at_zero():
+    torch.manual_seed(0)
+    model = MambaTalk(SMALL)
+    for stack, depth in ((model.local_scan.scan["face"], 4), (model.global_scan.face, 1)):
+        for layer in stack.layers:
+            for linear in (layer.mamba.narrow, layer.narrow):
+                reach = linear.weight.abs().max() * linear.in_features**0.5
+                assert reach == pytest.approx((2 * depth) ** -0.5, rel=0.05)
+        assert not stack.out.bias.any()
+    mix = model.local_scan.mix["upper"]
+    assert mix.out.weight.abs().max() * mix.out.in_features**0.5 == pytest.approx(2**-0.5, rel=0.05)
+    for linear in (mix.qkv, mix.out, mix.widen, mix.narrow):
+        assert not linear.bias.any()
+    assert model.local_scan.scan["upper"].layers[0].mamba.step.bias.any()
+    assert mix.qkv.weight.abs().max() == pytest.approx((6 / (4 * 64)) ** 0.5, rel=0.05)
+
+
+def test_each_frame_drops_out_something_else():
+    torch.manual_seed(0)
+    model = MambaTalk(SMALL).global_scan.train()
+    for block in (model.motion_block, model.place):
+        block.eval()
+    still, hidden = torch.zeros(1, 64, 337), torch.zeros(1, 64, 337, dtype=torch.bool)
+    speaker, face = torch.randn(1, 1, 64), torch.zeros(1, 64, 32)
+    seen = []
+    model.motion_block.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    for training in (True, False):
+        model.speaker_block.train(training)
+        model.training = training
+        model(still, hidden, speaker, face)
+    noise = (seen[0] - seen[1])[0]  # (T, W)
+    assert noise.std(dim=0).mean() > 0.05  # not the same in all frames

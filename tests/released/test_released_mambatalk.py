@@ -80,7 +80,7 @@ def moving():
 def published(states, pipeline, speech, seed, speaker=1, num_frames=None):
     """What the published procedure makes of a recording: sound and words as it hears them, all at once."""
     hearing = pipeline.hear(speech, pipeline.num_frames(speech))
-    wave = hearing.normalised
+    wave = hearing.sound.normalised(0, len(hearing.sound.samples))
     characters = []
     for i, character in enumerate(hearing.characters):
         begin, end = (n * len(wave) // len(hearing.characters) for n in (i, i + 1))
@@ -207,7 +207,7 @@ def test_the_window_hears_what_stands_at_its_place(pipelines, talk):
         heard = hearing.window(60)
         assert heard.audio.shape == (1, 34_112, 3)
         assert heard.words.shape == (1, 64)
-        np.testing.assert_array_equal(heard.audio[0, :, 2], hearing.normalised[first : first + 34_112])
+        np.testing.assert_array_equal(heard.audio[0, :, 2], hearing.sound.normalised(first, first + 34_112))
         assert set(heard.audio[0, :, 1].unique().tolist()) <= set(range(32))
     beyond = exact.window(264)  # nine seconds and 0.3
     assert not beyond.audio[0, -16_000:].any()
@@ -293,6 +293,37 @@ def test_licensed_bodies_are_left_alone(files, tmp_path):
 
 
 @NO_WORDS
+def test_two_imports_of_the_same_files_have_the_same_sums(files, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "wav2vec2"
+    published_mambatalk.write_recogniser(folder)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["wav2vec2.masked_spec_embed"]  # as the released file, which lacks it
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    checks = []
+    for name in "ab":
+        torch.manual_seed(ord(name))
+        checks.append(import_mambatalk([files / "pretrained", folder], tmp_path / name).checks)
+    assert checks[0] == checks[1]
+    modes = {path.stat().st_mode for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    assert len(modes) == 1  # whoever may read one file may read all
+
+
+def test_a_wrong_speaker_is_refused_before_anything_is_heard(pipelines, talk, monkeypatch):
+    monkeypatch.setattr(Recogniser, "characters", lambda *_: pytest.fail("it has been heard"))
+    with pytest.raises(ConfigError, match="speaker"):
+        pipelines["model"].generate(talk, speaker=99)
+
+
+def test_networks_belong_to_one_pipeline(imported):
+    checkpoint = checkpoints.load(imported[0])
+    MambaTalkPipeline(checkpoint)
+    with pytest.raises(ConfigError, match="load it again"):
+        MambaTalkPipeline(checkpoint)
+
+
+@NO_WORDS
 @pytest.mark.parametrize("role", ["network", *PARTS, "translation"])
 def test_a_missing_file_is_named(states, files, tmp_path, role):
     published_mambatalk.write(tmp_path / "in", {name: state for name, state in states.items() if name != role})
@@ -369,14 +400,17 @@ def test_characters_are_those_of_the_whole_model(files, num_samples):
 
 
 @torch.inference_mode()
-def test_long_recordings_are_heard_in_pieces_and_hear_the_same(files):
-    recogniser = Recogniser.load(files / "wav2vec2-base-960h")
+def test_long_recordings_are_heard_in_pieces_and_hear_the_same(tmp_path, monkeypatch):
+    published_mambatalk.write_recogniser(tmp_path, positions=128)  # as published: more than a second each way
+    recogniser = Recogniser.load(tmp_path)
     samples = np.random.default_rng(0).standard_normal(16_000 * 130).astype(np.float32)
     whole = recogniser.model(torch.from_numpy(samples)[None]).logits[0].argmax(dim=-1).numpy()
     found = recogniser.characters(samples)
     assert len(found) == len(whole)
     assert (found == whole).mean() >= 0.999
     assert len(np.unique(whole)) > 5
+    monkeypatch.setattr(wav2vec2, "_CONTEXT", 0)
+    assert (recogniser.characters(samples) == whole).mean() < 0.999
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ import numpy as np
 from cospeech import skeleton
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing
-from cospeech.motion import Motion
+from cospeech.motion import NUM_EXPRESSIONS, Motion
 from cospeech.prosody import NUM_FEATURES
 from cospeech.rotation import axis_angle_to_quaternion, quaternion_to_axis_angle
 from cospeech.text import Word
@@ -29,7 +29,7 @@ VERSION = 1
 SPLITS = ("train", "val", "test")
 _STEP = {"poses": np.pi / 32767, "translation": 1e-4, "face": 1 / 255, "speech": 1 / 32}
 _WIDTH = {"poses": 165, "translation": 3, "face": len(skeleton.ARKIT), "speech": NUM_FEATURES}
-_EXPRESSIONS, _EXPRESSION_STEP = 100, 1e-3
+_EXPRESSION_STEP = 1e-3
 _DTYPE = {"poses": np.int16, "translation": np.int32, "face": np.uint8, "speech": np.int8}
 
 
@@ -91,7 +91,7 @@ class Store:
                 self.corpus: str = index.get("corpus", "")
                 self._arrays = {name: _undifference(file[name]) for name in _STEP}
                 self._samples = file["samples"] if "samples" in file else np.zeros(0, np.int16)
-                none = np.zeros((_EXPRESSIONS, 0), np.int16)
+                none = np.zeros((NUM_EXPRESSIONS, 0), np.int16)
                 self._expressions = _undifference(file.get("expressions", none))
                 self.infos = [_info(clip) for clip in index["clips"]]
         except FileNotFoundError:
@@ -132,7 +132,7 @@ def write_store(path: str | Path, clips: Iterable[StoredClip], corpus: str = "")
         corpus: What the clips were made as, for whoever finds the file and wants just that: `Store.corpus`.
     """
     infos, pieces, samples = [], {name: [] for name in _STEP}, [np.zeros(0, np.int16)]
-    expressions = [np.zeros((0, _EXPRESSIONS), np.int16)]
+    expressions = [np.zeros((0, NUM_EXPRESSIONS), np.int16)]
     for clip in clips:
         shows = clip.expressions is not None
         infos.append(replace(clip.info, num_samples=len(clip.samples), has_expressions=shows))

@@ -28,6 +28,7 @@ from cospeech.nn.ssm import Mamba, MambaState
 BODY = ("upper", "hands", "lower")
 PARTS = ("face", *BODY)
 TRANSLATION = "translation"  # whose autoencoder makes steps in x and z, and the height, of what the legs do
+MOTION_CHANNELS = 337
 SLOPE = 0.2  # of every leaky ReLU but those of the encoder of samples
 
 
@@ -158,7 +159,7 @@ class MambaTalkConfig:
     word_dim: int = 300
     audio_channels: dict[str, int] = field(default_factory=lambda: {"face": 3, "body": 2})  # the first ones, each
     num_speakers: int = 25
-    motion_channels: int = 337  # 55 rotations of 6, translation, four contacts
+    motion_channels: int = MOTION_CHANNELS  # 55 rotations of 6, translation, four contacts
     audio_width: int = 512  # A
     motion_width: int = 256
     width: int = 768  # W
@@ -173,9 +174,23 @@ class MambaTalkConfig:
     kind: Literal["mambatalk"] = "mambatalk"
 
     def __post_init__(self) -> None:
-        for name in ("num_words", "num_speakers", "audio_width", "motion_width", "width", "code_dim", "num_codes"):
+        sizes = (
+            "num_words",
+            "word_dim",
+            "num_speakers",
+            "audio_width",
+            "motion_width",
+            "width",
+            "code_dim",
+            "num_codes",
+        )
+        for name in (*sizes, "heads", "depth", "face_depth"):
             if not 1 <= getattr(self, name) <= 1_000_000:
                 raise ConfigError(f"`{name}` must be positive and of a sane size, got {getattr(self, name)}.")
+        if set(self.audio_channels) != {"face", "body"} or not all(1 <= n <= 3 for n in self.audio_channels.values()):
+            raise ConfigError(f"`audio_channels` must be 1 to 3 for face and body, got {self.audio_channels}.")
+        if self.motion_channels != MOTION_CHANNELS or self.window_frames != 64:
+            raise ConfigError(f"`motion_channels` must be {MOTION_CHANNELS}, `window_frames` 64: others are not built.")
         if self.width % self.heads or self.width % 8:
             raise ConfigError(f"`width` {self.width} must be a multiple of `heads` {self.heads} and of 8.")
         if not 0 < self.seed_frames < self.window_frames:
@@ -317,7 +332,9 @@ class GlobalScan(nn.Module):
             (B, T, W) motion, and (B, T, W) motion with what is heard.
         """
         motion = self.motion_encoder(torch.where(hidden, self.unknown, motion))  # (B, T, motion_width)
-        # Of one frame: a speaker who stays the same pays attention to nothing but themselves.
+        if self.training:  # what is dropped out is another in each frame
+            speaker = speaker.expand(-1, motion.shape[1], -1)
+        # Otherwise one frame is enough: a speaker who stays the same pays attention to nothing but themselves.
         around = self.speaker_block(speaker) + self.widen_motion(self.motion_mlp(motion))
         around = self.motion_block(self.place(around))
         return around, self.out(torch.cat([face, self.body(motion)], dim=-1))
@@ -339,6 +356,8 @@ class LocalScan(nn.Module):
         self.scan = nn.ModuleDict({"face": MambaStack(width, width, config.face_depth, width_out=width)})
         self.mix = nn.ModuleDict({part: PostNormBlock(width, 8, width, config.dropout) for part in BODY})
         self.scan.update({part: MambaStack(width, width, depth=1) for part in BODY})
+        for part in BODY:
+            _start_small(self.mix[part], depth=1)
         self.narrow = nn.ModuleDict({part: nn.Linear(width, config.code_dim) for part in PARTS})
 
     def listen(self, heard: Tensor) -> Tensor:
@@ -376,6 +395,7 @@ class MambaStack(nn.Module):
         self.layers = nn.ModuleList(MambaBlock(width, mlp_width, num_states) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Identity() if width_out is None else nn.Linear(width, width_out)
+        _start_small(self, depth)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, W)
         return self.piece(x)[0]
@@ -403,6 +423,23 @@ class MambaBlock(nn.Module):
         x = x + scanned
         value, gate = self.widen(self.mlp_norm(x)).chunk(2, dim=-1)
         return x + self.narrow(value * F.silu(gate)), state
+
+
+@torch.no_grad()
+def _start_small(module: nn.Module, depth: int) -> None:
+    """What layers add to their input begins small, the more so the more layers there are; biases begin at zero.
+
+    Source: the initialisation of Mamba's language models. The biases of step sizes keep their own.
+    """
+    for name, linear in module.named_modules():
+        if not isinstance(linear, nn.Linear) or name.endswith("mamba.step"):
+            continue
+        if linear.bias is not None:
+            linear.bias.zero_()
+        in_stack = name.endswith(("mamba.narrow", "narrow")) and isinstance(module, MambaStack)
+        if in_stack or (name == "out" and isinstance(module, PostNormBlock)):
+            nn.init.kaiming_uniform_(linear.weight, a=5**0.5)
+            linear.weight /= (2 * depth) ** 0.5
 
 
 class Place(nn.Module):

@@ -126,6 +126,11 @@ class PostNormBlock(nn.Module):
             self.cross_out, self.cross_norm = nn.Linear(width, width), nn.LayerNorm(width)
         self.widen, self.narrow = nn.Linear(width, mlp_width), nn.Linear(mlp_width, width)
         self.mlp_norm = nn.LayerNorm(width)
+        reach = (6 / (4 * width)) ** 0.5  # of Glorot's distribution for query, key and value in one matrix
+        for linear in (self.qkv, *((self.query, self.memory) if cross else ())):
+            nn.init.uniform_(linear.weight, -reach, reach)
+        for linear in (self.qkv, self.out, *((self.query, self.memory, self.cross_out) if cross else ())):
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         """
@@ -178,7 +183,7 @@ class WaveformBlock(nn.Module):
 
 
 def waveform_block_names(theirs: str, ours: str, block: nn.Module) -> dict[str, str]:
-    """Published name -> our name for the tensors of one `WaveformBlock`; SynTalker, MambaTalk and EMAGE share them."""
+    """Published name -> our name for the tensors of one `WaveformBlock`; of SynTalker."""
     layers = {"conv1": "first.0", "bn1": "first.1", "conv2": "second.0", "bn2": "second.1"}
     if not isinstance(block.shortcut, nn.Identity):
         layers |= {"downsample.0": "shortcut.0", "downsample.1": "shortcut.1"}

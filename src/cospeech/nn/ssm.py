@@ -37,7 +37,7 @@ def selective_scan(
 ) -> Scanned:
     """y_t = c_t s_t + d x_t, where s_t = exp(delta_t a) s_(t-1) + delta_t b_t x_t: algorithm 2 of [1].
 
-    All forms give the same numbers, up to rounding, and gradients for every input but `state`.
+    All forms give the same numbers, up to rounding, and gradients for every input.
 
     Args:
         x: (B, T, E) input.
@@ -47,9 +47,9 @@ def selective_scan(
         d: (E,) what passes by the state.
         state: (B, E, N) after the step before the first; None: zeros. What comes in pieces, each with the state after
             the piece before it, comes out as it would in one.
-        form: "loop", the definition, step by step; "chunks", the fastest that needs nothing but PyTorch; "kernel", of
-            the package mamba-ssm, on CUDA; "auto", the kernel where there is one and no state comes in, else chunks, or
-            of one step the loop.
+        form: "loop", the definition, step by step; "chunks", quick with nothing but PyTorch, in memory that does not
+            grow; "kernel", of the package mamba-ssm, on CUDA; "auto", the kernel where there is one and no state comes
+            in, else chunks, or of one step the loop.
     """
     if form == "auto":
         form = "kernel" if x.is_cuda and state is None and _kernel() is not None else "chunks"
@@ -62,6 +62,8 @@ def selective_scan(
         return Scanned(output.mT, state)
     if state is None:
         state = x.new_zeros(len(x), *a.shape)
+    if x.shape[1] == 0:
+        return Scanned(x, state)
     if form == "loop":
         return _loop(x, delta, a, b, c, d, state)
     return Scanned(*_Chunks.apply(x, delta, a, b, c, d, state))
@@ -88,7 +90,8 @@ class _Chunks(torch.autograd.Function):
         before, outputs = [], []
         room = x.new_empty(2, min(CHUNK, x.shape[1]), *state.shape)  # for all chunks: fresh memory is slow
         for x_, delta_, b_, c_ in _pieces(x, delta, b, c):
-            before.append(state)
+            if any(ctx.needs_input_grad):
+                before.append(state)
             _, states = _run(x_, delta_, rates, b_, state, room)
             outputs.append((c_[:, :, None] @ states)[:, :, 0])  # (T, B, E)
             state = states[-1].clone()
@@ -155,6 +158,10 @@ def _kernel():
     try:
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
+        one = torch.ones(1, 1, 1, device="cuda" if torch.cuda.is_available() else "cpu")
+        selective_scan_fn(
+            one, one, -one[0], one, one, one[0, 0], return_last_state=True
+        )  # it may not be for this device
         return selective_scan_fn
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mamba_ssm":

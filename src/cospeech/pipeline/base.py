@@ -2,7 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -185,6 +186,19 @@ def decoded(
         vector = vector * statistics[f"{part}.std"] + statistics[f"{part}.mean"]
         vectors[part] = vector.float().cpu().numpy()
     return vectors
+
+
+@contextmanager
+def one_thread_if(better: bool) -> Iterator[None]:
+    """Small products in bfloat16 are over before a second thread has woken up."""
+    threads = torch.get_num_threads()
+    if better and threads > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
 
 
 def with_shape_of(motion: Motion, other: Motion) -> Motion:

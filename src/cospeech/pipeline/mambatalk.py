@@ -8,7 +8,7 @@ Axes: T frames of a window, P frames of its seed, F frames of all, C channels of
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cospeech import checkpoint as checkpoints
 from cospeech import features, rotation, skeleton
@@ -19,13 +19,12 @@ from cospeech.finish import steady
 from cospeech.hearing import CharacterHearing
 from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze, speaker_row
 from cospeech.motion import Motion
-from cospeech.pipeline.base import Pipeline, Progress, with_shape_of
+from cospeech.pipeline.base import Pipeline, Progress, one_thread_if, with_shape_of
 from cospeech.prompts import Prompt, of_parts
 from cospeech.speech import Speech
 from cospeech.systems import MambaTalkModel
 
 ROWS = 8  # windows that are heard at once
-SPEAKER = 2  # of BEAT2: the one whom the released weights have learned
 
 
 class MambaTalkPipeline(Pipeline):
@@ -42,7 +41,10 @@ class MambaTalkPipeline(Pipeline):
         super().__init__(checkpoint, device, quirks, precision)
         self.windows = self.config.network
         self.network = checkpoint.networks.network
-        freeze(self.network, torch.bfloat16 if precision == "bf16" else torch.float32)
+        if not isinstance(next(iter(self.network.classify.values()))[0], nn.Linear):
+            raise ConfigError("The networks of this checkpoint belong to another pipeline: load it again.")
+        self.half = precision == "bf16"
+        freeze(self.network, torch.bfloat16 if self.half else torch.float32)
         self.autoencoders = checkpoint.networks.autoencoders
         self.directory = checkpoint.directory
         self._recogniser = checkpoint.recogniser  # loaded when something is heard: larger than the rest
@@ -70,12 +72,14 @@ class MambaTalkPipeline(Pipeline):
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
         if steps is not None or sampler is not None:
             raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
+        speaker = self.config.speaker if speaker is None else speaker
+        speaker_row(speaker, self.windows.num_speakers)  # an error now rather than when everything is heard
         finish = self.config.finish if finish is None else finish
         num_frames = self.num_frames(speech, seed_motion)
         self._tell_of_words(speech)
         before = None if seed_motion is None else self.encode_seed(seed_motion)
         hearing = self.hear(speech, num_frames)
-        codes = self.infer(hearing, num_frames, progress, before, SPEAKER if speaker is None else speaker)
+        codes = self.infer(hearing, num_frames, progress, before, speaker)
         motion = self.decode(codes, num_frames, before)
         if seed_motion is not None:
             motion = with_shape_of(motion, seed_motion)
@@ -84,7 +88,7 @@ class MambaTalkPipeline(Pipeline):
         if progress:
             progress(1.0)
         more = {"seed motion": "yes"} if seed_motion is not None else {}
-        return motion.with_metadata(self._origin(speaker=str(SPEAKER if speaker is None else speaker)) | more)
+        return motion.with_metadata(self._origin(seed=str(seed), speaker=str(speaker)) | more)
 
     def hear(self, speech: Speech, num_frames: int) -> CharacterHearing:
         if self._recogniser is None:
@@ -100,7 +104,7 @@ class MambaTalkPipeline(Pipeline):
         num_frames: int,
         progress: Progress | None = None,
         before: Tensor | None = None,
-        speaker: int = SPEAKER,
+        speaker: int | None = None,
     ) -> dict[str, Tensor]:
         """Part -> (1, F) codes of the whole recording; see `choose_windows`."""
         codes: list[dict[str, Tensor]] = []
@@ -112,18 +116,19 @@ class MambaTalkPipeline(Pipeline):
         return {part: torch.cat([each[part] for each in codes], dim=1)[:, :num_frames] for part in PARTS}
 
     def choose_windows(
-        self, hearing: CharacterHearing, num_windows: int, before: Tensor | None = None, speaker: int = SPEAKER
+        self, hearing: CharacterHearing, num_windows: int, before: Tensor | None = None, speaker: int | None = None
     ) -> Iterator[dict[str, Tensor]]:
         """Choose the codes of one window after another, each continuing the motion before it.
 
         Args:
             before: (P, C) motion of the first frames; None: that of rest.
-            speaker: Number in BEAT2.
+            speaker: Number in BEAT2; None: the one that most is known of.
 
         Yields:
             Part -> (1, T) codes of the first window, then (1, T - P) new ones for each window after it.
         """
         before = self.statistics["rest"] if before is None else before
+        speaker = self.config.speaker if speaker is None else speaker
         row = torch.tensor([speaker_row(speaker, self.config.network.num_speakers)], device=self.device)
         count = self.windows.seed_frames
         motion = torch.zeros(1, self.windows.window_frames, self.windows.motion_channels, device=self.device)
@@ -132,7 +137,8 @@ class MambaTalkPipeline(Pipeline):
         start = before[0, features.PLACE]
         for i, heard in enumerate(self._heard(hearing, num_windows)):
             motion[0, :count] = before
-            latents = self.network.move(heard, row, motion, hidden)
+            with one_thread_if(self.half):
+                latents = self.network.move(heard, row, motion, hidden)
             codes = {part: self.network.classify[part](latents[part]).argmax(dim=-1) for part in BODY}
             codes["face"] = self.autoencoders["face"].codebook.nearest(latents["face"])
             yield codes if i == 0 else {part: each[:, count:] for part, each in codes.items()}
@@ -181,7 +187,8 @@ class MambaTalkPipeline(Pipeline):
     def _translate(self, legs: Tensor) -> Tensor:
         """(1, F, 61) what the legs do -> (1, F, 3) speed in x and z, height."""
         legs = legs.clone()
-        legs[..., :54] = _upright(legs[..., :54].unflatten(-1, (-1, 6))).flatten(-2)
+        rotations = slice(0, features.LEGS_MOVE.start)
+        legs[..., rotations] = _upright(legs[..., rotations].unflatten(-1, (-1, 6))).flatten(-2)
         legs[..., features.LEGS_MOVE] = 0
         if "felt-contacts" not in self.quirks:
             legs[..., features.LEGS_CONTACTS] = 0

@@ -4,7 +4,6 @@ Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R p
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from types import MappingProxyType
 
 import numpy as np
@@ -23,7 +22,7 @@ from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDeno
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
-from cospeech.pipeline.base import Pipeline, Progress, decoded, with_face_of
+from cospeech.pipeline.base import Pipeline, Progress, decoded, one_thread_if, with_face_of
 from cospeech.prompts import Prompt, active, as_json, of_parts
 from cospeech.prompts import check as check_prompts
 from cospeech.sentences import Reader
@@ -240,7 +239,7 @@ class SynTalkerPipeline(Pipeline):
             here = Guidance(*(None if field is None else field.to(self.device) for field in here))
             conditions = self._conditions(heard, before, here)
             known = None if (i == 0 and at_rest) or "loose-seams" in self.quirks else before
-            with _one_thread_if(self.quick is not self.frozen and len(here.mix) == 1):
+            with one_thread_if(self.quick is not self.frozen and len(here.mix) == 1):
                 sample = SAMPLERS[sampler](self._denoise(conditions, here, known), noise, schedule)
             yield (sample if i == 0 else sample[:, config.seed_steps :]) * config.latent_scale
             before = sample[:, -config.seed_steps :]
@@ -349,19 +348,6 @@ class SynTalkerPipeline(Pipeline):
     def decode_vectors(self, latents: Tensor, num_frames: int) -> dict[str, np.ndarray]:
         """(1, S, C) latents -> part -> (T, channels), not normalised."""
         return decoded(self.tokenizers, self.statistics, latents, num_frames, self.config.snap)
-
-
-@contextmanager
-def _one_thread_if(better: bool) -> Iterator[None]:
-    """Small products in bfloat16 are over before a second thread has woken up."""
-    threads = torch.get_num_threads()
-    if better and threads > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
 
 
 def _vectors(motion: np.ndarray) -> np.ndarray:

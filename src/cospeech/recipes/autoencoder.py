@@ -21,7 +21,7 @@ from torch import Tensor
 from cospeech import body as bodies
 from cospeech import features, rotation, skeleton
 from cospeech.body import Body
-from cospeech.data.store import Store, StoredClip
+from cospeech.data.store import ClipInfo, Store, StoredClip
 from cospeech.data.windows import Windows
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing
@@ -33,7 +33,6 @@ RESULT = "autoencoder.safetensors"
 FPS = 30.0
 SKATING, STANDING = 20.0, 0.95  # weight of feet that move, and how sure the network must be that they stand
 WALKING = 5.0  # weight of changes of the place
-FEET = tuple(skeleton.INDEX[f"{side}_{joint}"] for joint in ("ankle", "foot") for side in ("left", "right"))
 HAS = {"face": "speech", "upper": "upper", "hands": "hands", "lower": "lower", TRANSLATION: "lower"}
 
 
@@ -60,7 +59,7 @@ class TrainAutoencoder:
 
 
 def train(config: TrainAutoencoder, directory: Path) -> None:
-    clips = [clip for clip in Store(config.store).clips("train") if usable(clip, config.part)]
+    clips = [clip for clip in Store(config.store).clips("train") if usable(clip.info, config.part)]
     if not clips:
         raise DataError(f"{config.store}: no training clip has what the part `{config.part}` learns from.")
     vectors = [{"motion": vectors_of(clip, config.part)} for clip in clips]
@@ -85,9 +84,9 @@ def train(config: TrainAutoencoder, directory: Path) -> None:
     run.fabric.barrier()  # nobody reads what is not written yet
 
 
-def usable(clip: StoredClip, part: str) -> bool:
-    """Whether what a part learns from is real in a clip."""
-    return HAS[part] in clip.info.has and (part != "face" or clip.expressions is not None)
+def usable(info: ClipInfo, part: str) -> bool:
+    """Whether what a part learns from is real in a clip, of somebody who speaks."""
+    return {HAS[part], "speech"} <= set(info.has) and (part != "face" or info.has_expressions)
 
 
 def vectors_of(clip: StoredClip, part: str) -> np.ndarray:
@@ -244,6 +243,6 @@ def _along(skin: Tensor, order: int, protocol: Protocol) -> Tensor:
 
 def _skating(joints: Tensor, touches: Tensor) -> Tensor:
     """How far feet move while they stand, of (B, T, 55, 3) joints and (B, T, 4) contacts."""
-    steps = joints[:, :, FEET].diff(dim=1).abs()
+    steps = joints[:, :, features.TOUCHING].diff(dim=1).abs()
     steps = F.pad(steps, (0, 0, 0, 0, 0, 1))  # the last frame goes nowhere
     return SKATING * (steps * (touches > STANDING)[..., None]).mean()

@@ -11,11 +11,12 @@ Xu et al. 2024, MambaTalk, arXiv:2403.09471, and the settings of its code. An ep
 every clip; here windows are drawn at random, as many.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cospeech import checkpoint as checkpoints
-from cospeech import features, prosody, wav2vec2
+from cospeech import features, prosody, quirks, wav2vec2
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import changed, load_json
 from cospeech.data.store import ClipInfo, Store, StoredClip
@@ -49,6 +50,9 @@ from cospeech.recipes.plan import by_frames, epochs, licence_of, of_network, tra
 from cospeech.systems import MambaTalkModel
 from cospeech.wav2vec2 import Recogniser
 
+if TYPE_CHECKING:
+    from cospeech.speech import Speech
+
 EVERY_FRAMES = 20  # from one window of an epoch to the next
 EPOCHS = {"face": 800, "upper": 500, "hands": 800, "lower": 800, TRANSLATION: 800, "network": 200}
 RESULT = "network.safetensors"
@@ -63,7 +67,7 @@ class TrainMambaTalk:
     autoencoders: Part -> run directory.
     vocabulary: Folder of `recipes.vocabulary`.
     wav2vec2: Folder of the model that hears characters.
-    speaker: Number in BEAT2 of the speaker of every clip whose name does not begin with one.
+    speaker: Number in BEAT2 of the speaker of every clip that does not come from there.
     """
 
     store: Path
@@ -75,6 +79,10 @@ class TrainMambaTalk:
     wav2vec2: Path
     speaker: int = 2
     quirks: tuple[str, ...] = ()  # of hearing: "double-resampling"
+
+    def __post_init__(self) -> None:
+        quirks.check(self.quirks)
+        speaker_row(self.speaker, self.model.num_speakers)
 
 
 class Item(NamedTuple):
@@ -99,7 +107,8 @@ class Batch(NamedTuple):
 def train(config: TrainMambaTalk, directory: Path) -> None:
     """The network that chooses codes."""
     model = config.model
-    items = _items(config)
+    check(config)
+    items = _items(config, directory)
     lengths = [{"motion": item.motion} for item in items]
     sources = [clip.source for clip in training_clips(config.store) if _usable(clip)]
     windows = Windows(lengths, sources, config.sources, model.window_frames)
@@ -160,6 +169,8 @@ def _network(config: TrainMambaTalk) -> _TrainingStep:
             there, wanted = tuple(vectors.shape), tuple(ear.word_table.weight.shape)
             raise ConfigError(f"{config.vocabulary}: has vectors {there}, `num_words` of the model says {wanted}.")
         ear.word_table.weight.data.copy_(vectors)
+    if config.training.processes > 1 and config.training.accelerator != "cpu" and torch.cuda.is_available():
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # as published
     return _TrainingStep(network)
 
 
@@ -182,10 +193,10 @@ def _usable(info: ClipInfo) -> bool:
 
 
 @torch.no_grad()
-def _items(config: TrainMambaTalk) -> list[Item]:
+def _items(config: TrainMambaTalk, directory: Path) -> list[Item]:
     trained = {part: load_autoencoder(config.autoencoders[part]) for part in PARTS}
     words = vocabulary.load(config.vocabulary)
-    recogniser = Recogniser.load(checkpoints.folder(config.wav2vec2, wav2vec2.FILES))
+    characters = _characters(config, directory)
     items = []
     for clip in Store(config.store).clips("train"):
         if not _usable(clip.info):
@@ -196,29 +207,68 @@ def _items(config: TrainMambaTalk) -> list[Item]:
             latents[part] = network.codebook.vectors[codes[part]].numpy()
         motion = features.body_channels(clip.poses, clip.translation)
         numbers = {part: each.numpy() for part, each in codes.items()}
-        hears = _hears(clip, config, recogniser, words)
-        items.append(Item(motion, latents, numbers, hears, _speaker(clip, config)))
-    if not items:
-        raise DataError(f"{config.store}: no training clip has speech and expressions of FLAME.")
+        hears = _hears(clip, config, characters[clip.info.id], words)
+        items.append(Item(motion, latents, numbers, hears, _row(clip.info, config)))
     return items
 
 
-def _speaker(clip: StoredClip, config: TrainMambaTalk) -> int:
-    take = clip.info.id.split("/")[1] if "/" in clip.info.id else clip.info.id
+def check(config: TrainMambaTalk) -> None:
+    """Raise an error of the user's for what would be missed only when the autoencoders are trained."""
+    there = [info for info in training_clips(config.store) if _usable(info)]
+    if not there:
+        raise DataError(f"{config.store}: no training clip has speech and expressions of FLAME.")
+    for info in there:
+        if not info.num_samples:
+            raise DataError(f"{config.store}: was prepared without recordings, which MambaTalk hears: {info.id}.")
+        _row(info, config)
+    Recogniser.load(checkpoints.folder(config.wav2vec2, wav2vec2.FILES))
+
+
+def _characters(config: TrainMambaTalk, directory: Path) -> dict[str, np.ndarray]:
+    """Clip -> the characters heard in it: by one process, once for all starts of a run."""
+    path = directory / "characters.safetensors"
+
+    def hear() -> None:
+        from cospeech import hearing  # needs packages that read sound
+
+        if path.is_file():
+            return
+        device = "cuda" if config.training.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+        recogniser = Recogniser.load(checkpoints.folder(config.wav2vec2, wav2vec2.FILES), device)
+        heard = {}
+        for clip in Store(config.store).clips("train"):
+            if _usable(clip.info):
+                sound = hearing.Samples(_speech(clip), TRAINED_SAMPLES, config.quirks)
+                heard[clip.info.id] = torch.from_numpy(recogniser.characters(sound.normalised(0, len(sound.samples))))
+        directory.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            save_file(heard, temporary)
+
+    loop.once(hear)
+    return {name: each.numpy() for name, each in load_file(path).items()}
+
+
+def _row(info: ClipInfo, config: TrainMambaTalk) -> int:
+    """Row of the speaker of a clip: those of BEAT2 begin with their number."""
+    corpus, _, take = info.id.partition("/")
     number = take.partition("_")[0]
-    return speaker_row(int(number) if number.isdecimal() else config.speaker, config.model.num_speakers)
+    known = corpus == "beat2" and number.isdecimal()
+    return speaker_row(int(number) if known else config.speaker, config.model.num_speakers)
 
 
-def _hears(clip: StoredClip, config: TrainMambaTalk, recogniser, words: vocabulary.Words):
-    from cospeech.hearing import CharacterHearing  # needs packages that read sound
+def _speech(clip: StoredClip) -> "Speech":
     from cospeech.speech import Speech
 
-    if len(clip.samples) == 0:
-        raise ConfigError(f"{config.store}: was prepared without recordings, which MambaTalk hears.")
-    speech = Speech(clip.samples, prosody.SAMPLE_RATE, clip.info.words)
-    hearing = CharacterHearing(
-        speech, config.model, len(clip.poses), recogniser, words.rows, config.quirks, TRAINED_SAMPLES
-    )
+    return Speech(clip.samples, prosody.SAMPLE_RATE, clip.info.words)
+
+
+def _hears(
+    clip: StoredClip, config: TrainMambaTalk, characters: np.ndarray, words: vocabulary.Words
+) -> Callable[[int], tuple[Tensor, Tensor]]:
+    from cospeech.hearing import CharacterHearing
+
+    speech, length = _speech(clip), len(clip.poses)
+    hearing = CharacterHearing(speech, config.model, length, characters, words.rows, config.quirks, TRAINED_SAMPLES)
     return hearing.window
 
 
@@ -264,12 +314,7 @@ def autoencoder_config(
         average=0.0,
         precision="32-true",
     )
-    recorded = autoencoder.HAS[part]
-    there = [
-        info
-        for info in training_clips(store)
-        if recorded in info.has and "speech" in info.has and (part != "face" or info.has_expressions)
-    ]
+    there = [info for info in training_clips(store) if autoencoder.usable(info, part)]
     sources = by_frames(there, f"{store}: no training clip has what the part `{part}` learns from.")
     config = TrainAutoencoder(store, part, sources, AUTOENCODERS[part], training, protocol=protocol)
     config = changed(config, settings)
@@ -343,6 +388,7 @@ def make(config: MakeMambaTalk) -> Path:
     configs = {part: autoencoder_config(part, store, config.protocol, of_parts) for part in AUTOENCODERS}
     settings = of_network("network", config.settings)
     whole = network_config(store, runs, config.vocabulary, config.wav2vec2, settings)
+    check(whole)
     for training in (whole.training, *(each.training for each in configs.values())):
         loop.check(training)
     left = [part for part in configs if not is_finished(runs[part], configs[part], autoencoder.RESULT)]
@@ -366,6 +412,7 @@ def export(out: Path) -> None:
         licence=licence_of(settings.store),
         network=settings.model,
         autoencoders={part: each.config for part, each in trained.items()},
+        speaker=_most_heard(settings),
         quirks=settings.quirks,
     )
     networks = config.build()
@@ -380,7 +427,16 @@ def export(out: Path) -> None:
         vocabulary.load(settings.vocabulary).rows,
         recogniser=Recogniser.load(checkpoints.folder(settings.wav2vec2, wav2vec2.FILES)),
     )
-    checkpoints.save(made, out / "checkpoint")
+    checkpoints.save(made, out / "checkpoint", torch.float32)  # in half precision it would choose a few other codes
+
+
+def _most_heard(settings: TrainMambaTalk) -> int:
+    """Number in BEAT2 of the speaker of most frames."""
+    frames: Counter[int] = Counter()
+    for info in training_clips(settings.store):
+        if _usable(info):
+            frames[_row(info, settings) + 1] += info.num_frames
+    return frames.most_common(1)[0][0]
 
 
 def _card(config: MambaTalkModel, settings: TrainMambaTalk) -> str:
