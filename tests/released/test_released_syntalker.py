@@ -263,7 +263,7 @@ def test_speech_shorter_than_a_window_is_padded_and_the_motion_exactly_as_long(p
 @pytest.mark.parametrize(
     ("quirk", "without"),
     [
-        ("double-resampling", lambda p, talk, seed: p.hear(talk, 240).samples),
+        ("double-resampling", lambda p, talk, seed: p.hear(talk, 240).sound.samples),
         ("onset-positions", lambda p, talk, seed: p.hear(talk, 240).window(0).audio[0, :, 1]),
         ("audio-step-533", lambda p, talk, seed: p.hear(talk, 240).window(112).audio[0, :, 0]),
         ("whole-windows", lambda p, talk, seed: p.num_frames(talk)),
@@ -311,7 +311,7 @@ def test_words_matter_and_their_lack_is_said(files, pipelines, talk, tmp_path):
 
 def test_audio_steps_of_533_samples_and_exact_ones(imported, talk):
     quirky, exact = (load_pipeline(imported["S"][0], quirks=kept).hear(talk, 400) for kept in ("model", "none"))
-    amplitude = waveform.amplitude(quirky.samples)
+    amplitude = waveform.amplitude(quirky.sound.samples)
     np.testing.assert_array_equal(quirky.window(112).audio[0, :100, 0], amplitude[59_696:59_796])
     np.testing.assert_array_equal(exact.window(112).audio[0, :100, 0], amplitude[59_733:59_833])
 

@@ -57,7 +57,7 @@ def roles() -> dict[str, str]:
 
 def find(paths: Iterable[Path]) -> Found:
     """Everything below the paths that has a published name, and what it is."""
-    return pieces.find(paths, WEIGHTS, _kinds(), _other)
+    return pieces.find(SYSTEM, paths, WEIGHTS, _kinds(), _other)
 
 
 def _other(path: Path) -> Piece | None:

@@ -85,6 +85,7 @@ class Found:
 
 
 def find(
+    published_as: str,
     paths: Iterable[Path],
     weights: Sequence[str],
     kinds: Sequence[Kind],
@@ -94,6 +95,7 @@ def find(
     """Everything below the paths that has a published name, and what it is.
 
     Args:
+        published_as: What it is a part of.
         weights: Patterns of the names of files with tensors.
         other: What a file of another name is; None: nothing of interest.
         spare: Why a network is of no use; empty: it is.
@@ -106,7 +108,7 @@ def find(
             found.pieces.append(piece)
         elif any(path.match(pattern) for pattern in weights):
             try:
-                piece = _recognise(path, files.read_weights(path), kinds)
+                piece = _recognise(published_as, path, files.read_weights(path), kinds)
             except CheckpointError as error:
                 found.damaged.append(str(error))
                 continue
@@ -117,12 +119,12 @@ def find(
     return found
 
 
-def _recognise(path: Path, tensors: Mapping[str, Tensor], kinds: Sequence[Kind]) -> Piece:
+def _recognise(published_as: str, path: Path, tensors: Mapping[str, Tensor], kinds: Sequence[Kind]) -> Piece:
     """The network whose tensors these are most like; which of them are wrong is for whoever fills it to say."""
     alike = [(_likeness(tensors, each.shapes), each) for each in kinds]
     score = max(score for score, _ in alike)
     if score < _ALIKE:
-        raise CheckpointError(f"{path}: no network of this system, it lacks the tensors that each of them has.")
+        raise CheckpointError(f"{path}: no network of {published_as}, it lacks the tensors that each of them has.")
     return Piece(path, *next((each.systems, each.role) for found, each in alike if found == score), tensors)
 
 

@@ -121,7 +121,7 @@ def roles(system: str) -> dict[str, str]:
 
 def find(paths: Iterable[Path]) -> Found:
     """Everything below the paths that has a published name, and what it is."""
-    return pieces.find(paths, WEIGHTS, _kinds(), _other, _spare)
+    return pieces.find("SynTalker", paths, WEIGHTS, _kinds(), _other, _spare)
 
 
 def _other(path: Path) -> Piece | None:
