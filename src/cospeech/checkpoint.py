@@ -39,7 +39,11 @@ CONFIG, WEIGHTS, STATISTICS, CARD, SUMS = (
     *("CARD.md", "SHA256SUMS"),
 )
 VOCABULARY, TEXT_ENCODER, WORD_PIECES = "vocabulary.json", "text_encoder.safetensors", "word_pieces.txt"
-COARSE = {"sentences.grams.weight"}  # of 8 bits where others have 16: many rows are added up for every word
+# Of 8 bits where others have 16: rows of which many are added up for every word, and what a timestep becomes.
+COARSE = {
+    "sentences.grams.weight",
+    *(f"denoiser.embed_timestep.{layer}.weight" for layer in (0, 2)),
+}
 WAV2VEC2 = "wav2vec2"  # folder
 _WAV2VEC2_FILES = (f"{WAV2VEC2}/{wav2vec2.CONFIG}", f"{WAV2VEC2}/{wav2vec2.WEIGHTS}")
 _LATE = {TEXT_ENCODER, WORD_PIECES, *_WAV2VEC2_FILES}  # loaded when they are needed: larger than all the rest
