@@ -342,8 +342,33 @@ def test_a_checkpoint_damaged_before_its_sums_were_made_still_names_the_file(nam
 
 
 @pytest.mark.parametrize("part", ["upper", "hands", "lower", "whole"])
-def test_a_prompt_to_a_model_without_text_is_one_line(part, refused, speech_wav, tmp_path):
-    refused("generate", speech_wav, tmp_path / "talk.npz", f"--{part}", "waves", match="cannot read text prompts")
+def test_a_prompt_to_a_model_without_text_is_one_line(part, refused, speech_wav, tiny_model, tmp_path):
+    options = ("--model", tiny_model, f"--{part}", "waves")
+    refused("generate", speech_wav, tmp_path / "talk.npz", *options, match="cannot read text prompts")
+
+
+def test_the_starter_does_what_it_is_told_as_it_is_installed(tmp_path):
+    from cospeech.body import joint_positions, mannequin
+    from cospeech.skeleton import INDEX
+
+    talk = Path(__file__).parent.parent / "examples" / "jfk.flac"
+    for side, other in (("right", "left"), ("left", "right")):
+        out = tmp_path / f"{side}.npz"
+        assert cli.main(["generate", str(talk), str(out), "--upper", f"raises the {side} hand"]) == 0
+        motion = load_motion(out)
+        joints = joint_positions(mannequin("light"), motion.poses, motion.translation)
+        above = {each: joints[:, INDEX[f"{each}_wrist"], 1] > joints[:, INDEX["spine3"], 1] for each in (side, other)}
+        assert above[side].mean() > 0.6
+        assert above[other].mean() < 0.1
+
+
+@pytest.mark.filterwarnings("always::cospeech.errors.CospeechWarning")
+def test_what_asks_for_no_motion_is_said_and_left(speech_wav, tmp_path, capsys):
+    told, free = tmp_path / "told.npz", tmp_path / "free.npz"
+    assert cli.main(["generate", str(speech_wav), str(told), "--upper", "the price of tea in winter"]) == 0
+    assert "asks for no motion" in capsys.readouterr().err
+    assert cli.main(["generate", str(speech_wav), str(free)]) == 0
+    np.testing.assert_array_equal(load_motion(told).poses, load_motion(free).poses)
 
 
 def test_a_device_that_is_not_there_is_one_line(refused, speech_wav, tmp_path):

@@ -65,14 +65,14 @@ RELEASED: dict[str, Released] = {
     for model in (
         Released(
             name="starter",
-            summary="speech -> body, hands and face; small, works offline",
+            summary="speech, and text if you like -> body, hands and face; small, works offline",
             licence="CC BY-NC 4.0",
             size_mb=12,
             where="starter",
         ),
         Released(
             name="starter-open",
-            summary="the same, learned only from what may be used for anything",
+            summary="the same without text, learned only from what may be used for anything",
             licence="CC0 1.0",
             size_mb=12,
             where="starter_open",

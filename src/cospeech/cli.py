@@ -63,7 +63,7 @@ def generate(
             joints.
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
         upper: What the upper body should do, in words, for models that read text. Empty: follow the speech only.
-        hands: What the hands should do, in words.
+        hands: What the hands should do, in words. With the starters they go along with --upper where they have none.
         lower: What the legs should do, in words.
         whole: What all these should do that have no words of their own.
         strength: How much the words of --upper to --whole are followed: 1 as the model was tuned, 0 not at all, 2 twice
