@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cospeech.errors import CheckpointError, MissingExtra
 
 NAME = "facebook/wav2vec2-base-960h"
+WANTED = f"Wanted is {NAME}: `--wav2vec2 {NAME}` gets it from the hub, or give its folder. The starters need none."
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FILES = (CONFIG, WEIGHTS, "pytorch_model.bin", "vocab.json")
 CHARACTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
@@ -30,6 +31,15 @@ _PIECE = 250  # characters whose convolutions are done at a time
 def is_folder(path: Path) -> bool:
     """Whether a folder holds a model of the kind, as transformers saves them."""
     return _kind(path) == "wav2vec2"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `CheckpointError` where there is none, or none with a model of the kind."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder. {WANTED}")
+    kind = _kind(folder)
+    if kind != "wav2vec2":
+        raise CheckpointError(f"{folder}: holds {f'a model of the kind {kind}' if kind else 'no model'}. {WANTED}")
 
 
 def _kind(folder: Path) -> str | None:
@@ -63,14 +73,7 @@ class Recogniser:
         Raises:
             CheckpointError: transformers or the folder is missing, or it holds another model, or is damaged.
         """
-        wanted = (
-            f"Wanted is {NAME}: `--wav2vec2 {NAME}` gets it from the hub, or give its folder. The starters need none."
-        )
-        if not folder.is_dir():
-            raise CheckpointError(f"{folder}: no such folder. {wanted}")
-        kind = _kind(folder)
-        if kind != "wav2vec2":
-            raise CheckpointError(f"{folder}: holds {f'a model of the kind {kind}' if kind else 'no model'}. {wanted}")
+        check_folder(folder)
         try:
             from transformers import Wav2Vec2ForCTC
         except ImportError as error:
@@ -80,17 +83,17 @@ class Recogniser:
                 model, report = Wav2Vec2ForCTC.from_pretrained(folder, local_files_only=True, output_loading_info=True)
         except Exception as error:  # transformers raises whatever a damaged file's bytes happen to cause
             reason = (str(error) or repr(error)).splitlines()[0]
-            raise CheckpointError(f"{folder}: cannot be loaded ({reason}). {wanted}") from None
+            raise CheckpointError(f"{folder}: cannot be loaded ({reason}). {WANTED}") from None
         lacking = sorted({*report["missing_keys"], *report["unexpected_keys"]} - {"wav2vec2.masked_spec_embed"})
         if lacking or report["mismatched_keys"]:
             names = ", ".join(map(str, [*lacking, *report["mismatched_keys"]][:5]))
-            raise CheckpointError(f"{folder}: another model; tensors lacking, foreign or misshapen: {names}. {wanted}")
+            raise CheckpointError(f"{folder}: another model; tensors lacking, foreign or misshapen: {names}. {WANTED}")
         if "wav2vec2.masked_spec_embed" in report["missing_keys"]:  # filled at random, and never read here
             torch.nn.init.zeros_(model.wav2vec2.masked_spec_embed)
         config = model.config
         if config.vocab_size != len(CHARACTERS) or config.feat_extract_norm != "group":
-            raise CheckpointError(f"{folder}: another model, of {config.vocab_size} characters. {wanted}")
-        _check_characters(folder / "vocab.json", wanted)
+            raise CheckpointError(f"{folder}: another model, of {config.vocab_size} characters. {WANTED}")
+        _check_characters(folder / "vocab.json")
         return cls(model.eval().requires_grad_(False).to(device))
 
     def save(self, folder: Path) -> None:
@@ -179,7 +182,7 @@ class _FixedNorm:
         return x * self.scale + self.shift
 
 
-def _check_characters(path: Path, wanted: str) -> None:
+def _check_characters(path: Path) -> None:
     """The numbers of characters, where the folder says them, must be those the released weights have learned."""
     if not path.is_file():
         return
@@ -188,4 +191,4 @@ def _check_characters(path: Path, wanted: str) -> None:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}).") from None
     if rows != {character: row for row, character in enumerate(CHARACTERS)}:
-        raise CheckpointError(f"{path}: other characters. {wanted}")
+        raise CheckpointError(f"{path}: other characters. {WANTED}")

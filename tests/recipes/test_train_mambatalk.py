@@ -1,5 +1,7 @@
 """MambaTalk trained with the published settings, made small, from a store of a few made-up clips to a checkpoint."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ import resuming
 import torch
 
 from cospeech import cli, features, load_pipeline, rotation, skeleton
+from cospeech import config as configs
 from cospeech.body import joint_positions, mannequin, skin
 from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
 from cospeech.errors import CheckpointError, ConfigError, DataError
@@ -327,6 +330,31 @@ def test_a_killed_network_goes_on_exactly(made, store, words, hears, tmp_path):
     settings = [s.removeprefix("network.") for s in SMALL if s.startswith("network.") and "steps" not in s]
     config = network_config(store, runs, words, hears, [*settings, "training.steps=25"])
     resuming.check(mambatalk, config, mambatalk.RESULT, tmp_path)
+
+
+@pytest.mark.parametrize("recipe", ["autoencoder", "mambatalk"])
+def test_two_processes_train_one_network(recipe, made, store, words, hears, tmp_path):
+    """Data-parallel over gloo; characters are heard by one of them."""
+    if recipe == "autoencoder":
+        kind, result, config = "TrainAutoencoder", autoencoder.RESULT, small(store, "lower", steps=3)
+    else:
+        runs = {part: made / part for part in AUTOENCODERS}
+        settings = [s.removeprefix("network.") for s in SMALL if s.startswith("network.")]
+        kind, result, config = "TrainMambaTalk", mambatalk.RESULT, network_config(store, runs, words, hears, settings)
+    configs.save_json(configs.changed(config, ["training.devices=2"]), tmp_path / "config.json")
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from cospeech.config import load_json\n"
+        f"from cospeech.recipes.{recipe} import {kind}, train\n"
+        f"train(load_json({kind}, sys.argv[1]), Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "config.json"), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("step 3/3") == 1
+    assert (tmp_path / "run" / result).is_file()
 
 
 def test_an_autoencoder_by_its_name(store, tmp_path):

@@ -356,6 +356,8 @@ def test_a_model_that_hears_is_needed_and_must_be_the_right_one(files, tmp_path)
     with pytest.raises(CheckpointError, match="facebook/wav2vec2-base-960h"):
         import_mambatalk([weights], tmp_path / "out")
     with pytest.raises(CheckpointError, match=r"no such folder.*facebook/wav2vec2-base-960h.*starters need none"):
+        import_mambatalk([weights], tmp_path / "out", str(tmp_path / "nowhere"))
+    with pytest.raises(CheckpointError, match=r"no such folder.*facebook/wav2vec2-base-960h.*starters need none"):
         Recogniser.load(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="holds no model"):

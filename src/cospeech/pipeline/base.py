@@ -14,7 +14,9 @@ from torch import Tensor, nn
 import cospeech
 from cospeech import skeleton, waveform
 from cospeech.checkpoint import Checkpoint
-from cospeech.errors import ConfigError, CospeechWarning
+from cospeech.errors import ConfigError, CospeechWarning, PromptError
+from cospeech.finish import finish as finished
+from cospeech.finish import steady
 from cospeech.hearing import Hearing
 from cospeech.models.mambatalk import MambaTalkConfig
 from cospeech.models.syntalker import DenoiserConfig
@@ -160,6 +162,19 @@ class Pipeline(ABC):
         """How many frames those windows have together."""
         assert self.windows is not None
         return self.num_windows(num_frames) * self.windows.hop_frames + self.windows.seed_frames
+
+    def _follows_speech_only(self, prompts: Sequence[Prompt], steps: int | None, sampler: str | None) -> None:
+        """Raise an error for what a model without text and diffusion is asked for."""
+        if prompts:
+            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        if steps is not None or sampler is not None:
+            raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
+
+    def _completed(self, motion: Motion, finish: bool, progress: Progress | None) -> Motion:
+        motion = finished(steady(motion)) if finish else motion
+        if progress:
+            progress(1.0)
+        return motion
 
     def _tell_of_words(self, speech: Speech) -> None:
         if speech.words and self.vocabulary is None:

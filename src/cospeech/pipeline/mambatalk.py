@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from cospeech import checkpoint as checkpoints
 from cospeech import features, rotation, skeleton
 from cospeech.checkpoint import Checkpoint
-from cospeech.errors import ConfigError, PromptError
-from cospeech.finish import finish as finished
-from cospeech.finish import steady
+from cospeech.errors import ConfigError
 from cospeech.hearing import CharacterHearing
 from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze, speaker_row
 from cospeech.motion import Motion
@@ -68,10 +66,8 @@ class MambaTalkPipeline(Pipeline):
         finish: bool | None = None,
         progress: Progress | None = None,
     ) -> Motion:
-        if timeline or of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength):
-            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
-        if steps is not None or sampler is not None:
-            raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
+        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+        self._follows_speech_only([*prompts, *timeline], steps, sampler)
         speaker = self.config.speaker if speaker is None else speaker
         speaker_row(speaker, self.windows.num_speakers)  # an error now rather than when everything is heard
         finish = self.config.finish if finish is None else finish
@@ -83,10 +79,7 @@ class MambaTalkPipeline(Pipeline):
         motion = self.decode(codes, num_frames, before)
         if seed_motion is not None:
             motion = with_shape_of(motion, seed_motion)
-        if finish:
-            motion = finished(steady(motion))
-        if progress:
-            progress(1.0)
+        motion = self._completed(motion, finish, progress)
         more = {"seed motion": "yes"} if seed_motion is not None else {}
         return motion.with_metadata(self._origin(seed=str(seed), speaker=str(speaker)) | more)
 

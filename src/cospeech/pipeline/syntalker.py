@@ -14,8 +14,6 @@ from cospeech import features, humanml3d, positions, skeleton
 from cospeech.body import mannequin
 from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError, PromptError
-from cospeech.finish import finish as finished
-from cospeech.finish import steady
 from cospeech.guidance import Guidance, Styled, mixed
 from cospeech.hearing import FrameHearing, Heard, Hearing, SampleHearing
 from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDenoiser
@@ -80,10 +78,7 @@ class SynTalkerPipeline(Pipeline):
         motion = self.decode(latents, num_frames)
         if seed_motion is not None and "seed-face" in self.quirks:
             motion = with_face_of(motion, seed_motion)
-        if finish:
-            motion = finished(steady(motion))
-        if progress:
-            progress(1.0)
+        motion = self._completed(motion, finish, progress)
         steps = f"{sampler or 'ddim'}, {self._steps(sampler, steps)} steps{'' if finish else ', no finish'}"
         origin = self._origin(seed=str(seed), sampler=steps)
         if prompts or timeline:

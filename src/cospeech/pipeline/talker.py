@@ -10,9 +10,7 @@ from torch import Tensor
 
 from cospeech import features
 from cospeech.checkpoint import Checkpoint
-from cospeech.errors import ConfigError, PromptError
-from cospeech.finish import finish as finished
-from cospeech.finish import steady
+from cospeech.errors import ConfigError
 from cospeech.hearing import FrameHearing
 from cospeech.motion import Motion
 from cospeech.pipeline.base import Pipeline, Progress, decoded
@@ -61,10 +59,8 @@ class TalkerPipeline(Pipeline):
         progress: Progress | None = None,
     ) -> Motion:
         name = self.config.name
-        if timeline or of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength):
-            raise PromptError(f"The model `{name}` follows speech only: it cannot read text prompts.")
-        if steps is not None or sampler is not None:
-            raise ConfigError(f"The model `{name}` has no diffusion: leave steps and sampler out.")
+        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+        self._follows_speech_only([*prompts, *timeline], steps, sampler)
         if speaker is not None:
             raise ConfigError(f"The model `{name}` knows one manner of speaking: leave the speaker out.")
         if seed_motion is not None:
@@ -75,10 +71,7 @@ class TalkerPipeline(Pipeline):
         self._tell_of_words(speech)
         num_frames = self.num_frames(speech)
         motion = self.decode(self.infer(self.hear(speech, num_frames), num_frames, progress, seed), num_frames)
-        if finish:
-            motion = finished(steady(motion))
-        if progress:
-            progress(1.0)
+        motion = self._completed(motion, finish, progress)
         return motion.with_metadata(self._origin(seed=str(seed), sampler="codes" + ("" if finish else ", no finish")))
 
     def hear(self, speech: Speech, num_frames: int) -> FrameHearing:

@@ -108,12 +108,12 @@ def train(config: TrainMambaTalk, directory: Path) -> None:
     """The network that chooses codes."""
     model = config.model
     check(config)
+    run = Run(directory, config, config.training, partial(_network, config))  # whose processes wait for each other
     items = _items(config, directory)
     lengths = [{"motion": item.motion} for item in items]
     sources = [clip.source for clip in training_clips(config.store) if _usable(clip)]
     windows = Windows(lengths, sources, config.sources, model.window_frames)
 
-    run = Run(directory, config, config.training, partial(_network, config))
     for step in run.steps():
         batch = _batch(items, windows.cuts(config.training.batch_size, *run.key()), model, run.device)
         hidden = _hidden(model, batch.motion, step / config.training.steps)

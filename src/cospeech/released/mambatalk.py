@@ -38,7 +38,9 @@ def import_mambatalk(paths: Iterable[Path], out: Path, recogniser: str | None = 
     """
     checkpoints.check_target(out)
     if recogniser is not None:
-        paths = [*paths, checkpoints.folder(recogniser, wav2vec2.FILES)]
+        folder = checkpoints.folder(recogniser, wav2vec2.FILES)
+        wav2vec2.check_folder(folder)
+        paths = [*paths, folder]
     found = find(paths)
     chosen = found.choose(SYSTEM, roles(), [VOCABULARY])
     checkpoint = _load(chosen)
@@ -51,7 +53,7 @@ def roles() -> dict[str, str]:
     """Role -> what to look for."""
     all_roles = {NETWORK: "the network (mambatalk_100.bin)"}
     all_roles |= {part: f"the autoencoder of {part} ({name})" for part, name in FILES.items()}
-    all_roles[RECOGNISER] = f"{wav2vec2.NAME} (its folder; `--wav2vec2 {wav2vec2.NAME}` gets it from the hub)"
+    all_roles[RECOGNISER] = f"what it hears with ({wav2vec2.WANTED})"
     return all_roles | {VOCABULARY: VOCABULARY}
 
 
