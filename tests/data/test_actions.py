@@ -246,3 +246,19 @@ def test_actions_begin_before_they_are_seen_or_go_on(talking):
         begun.setdefault(bool(piece.info.captions), []).append(change > 0.15)
     assert 0.1 < np.mean(begun[True]) < 0.5
     assert np.mean(begun[False]) > 0.7
+
+
+def test_who_crouches_while_talking_keeps_the_hands_for_gestures(talking):
+    upper = [skeleton.INDEX[f"{side}_{joint}"] for side in ("left", "right") for joint in ("shoulder", "elbow")]
+    crouched = perform("crouch", 210, 30, np.random.default_rng(4), talking)
+    assert np.abs(crouched.motion.poses[:, upper] - talking.poses[:, upper]).max() < 0.15  # but for what limits ask
+    silent, _ = does("crouch", seed=4)
+    knees = positions(silent.motion)[middle(silent)]
+    assert knees[skeleton.INDEX["left_wrist"], 1] < 0.75 * knees[skeleton.INDEX["head"], 1]
+
+
+def test_who_turns_makes_a_quarter_turn_on_the_spot():
+    performed, joints = does("turn_left", seed=1, lasts=True)
+    facing = axis_angle_to_matrix(performed.motion.poses[-1, 0])[:, 2]
+    assert np.degrees(np.arctan2(facing[0], facing[2])) == pytest.approx(90, abs=15)
+    assert np.linalg.norm((joints[-1, 0] - joints[0, 0])[[0, 2]]) < 0.15

@@ -32,3 +32,10 @@ def test_some_sentences_are_kept_for_measuring_and_slips_change_little(rng):
     spoiled = [distil.spoiled("raises the right hand", rng) for _ in range(300)]
     assert 10 < sum(text != "raises the right hand" for text in spoiled) < 60
     assert {len(text) for text in spoiled} <= {20, 21}
+
+
+def test_a_sentence_nearer_to_its_action_than_to_others_loses_less():
+    near, far = torch.eye(3), torch.eye(3).roll(1, dims=0)
+    action = torch.arange(3)
+    assert distil._apart(near, action) < distil._apart(0.5 * torch.ones(3, 3), action) < distil._apart(far, action)
+    assert distil._apart(near[:0], action[:0]) == 0

@@ -237,3 +237,10 @@ def test_a_denoiser_is_told_the_captions_of_its_clips(store, tokenizers, tmp_pat
 def test_text_and_style_belong_together(store, tokenizers):
     with pytest.raises(ConfigError, match="`sentences`"):
         TrainDiffusion(store, tokenizers, {"made up": 1.0}, replace(tiny.DENOISER, style_dim=6), TRAINING)
+
+
+def test_the_pelvis_weighs_more_in_the_parts_that_have_it(store):
+    weights = tokenizer.channel_weights(replace(tokenizer_config(store, "lower_trans"), pelvis_weight=5.0))
+    assert weights[:6].tolist() == [5.0] * 6
+    assert weights[6:].tolist() == [1.0] * (len(weights) - 6)
+    assert set(tokenizer.channel_weights(replace(tokenizer_config(store), pelvis_weight=5.0)).tolist()) == {1.0}

@@ -38,8 +38,8 @@ _KINDS = {"begins": (0.55, (4.8, 5.4)), "goes on": (0.2, (7.0, 8.0)), "ends": (0
 # How often some actions are done for once that others are: those that are asked for most, and those that are hardest,
 # as legs that walk can be anywhere in their cycle. By the beginnings of their names.
 _OFTEN = {
-    **{"walk": 8, "run": 8, "turn_": 3, "clap": 3, "crouch": 3, "bow": 2, "point_forward": 2, "wave": 2},
-    **{"raise_left_hand": 2, "raise_right_hand": 2},
+    **{"walk": 8, "run": 8, "turn_": 6, "clap": 5, "crouch": 5, "bow": 3, "point_forward": 2, "wave": 4},
+    **{"raise_left_hand": 4, "raise_right_hand": 4},
 }
 LICENCE = "made by this project"
 _LIFT_M, _TOES_DOWN = 0.065, 0.27  # of a foot on its way to another place; radians
@@ -130,8 +130,8 @@ def perform(
 
     Args:
         name: A key of `ACTIONS`.
-        over: A motion of as many frames, facing +z, whose parts go on where the action does not need them.
-            Without it somebody stands quietly.
+        over: A motion of as many frames, facing +z, whose parts go on where the action does not need them. What
+            legs do leaves it the hands. Without it somebody stands quietly.
         lasts: They begin soon and go on until the last frame: stay, repeat, or do it again and again.
     """
     action = ACTIONS[name]
@@ -146,6 +146,8 @@ def perform(
     if action.gait:
         motion, start, there, end = _go_forward(action.gait, base, over is None, lasts, rng)
     else:
+        if over is not None and action.parts == ("lower",):
+            action = action.with_free_hands()
         score = _play(action, num_frames, fps, rng, lasts)
         motion, start, there, end = _follow(score, base, rng), score.start, score.there, score.end
     texts = list(_captions(action))

@@ -19,6 +19,8 @@ from cospeech.motion import Motion
 FPS = 30  # of the cycles
 START_S = 0.8  # from standing to full pace, or back,
 STOP_S = 1.5  # for which they wait until the feet pass each other: so long at most
+PACES = {"walk": (0.85, 1.15), "run": (0.95, 1.2)}  # cycles in the time of the captured one,
+LENGTHS = {"walk": (0.85, 1.1), "run": (0.95, 1.1)}  # and their strides
 
 
 class Cycle(NamedTuple):
@@ -46,7 +48,7 @@ def go(
         swings: Arms, trunk and head go with the legs; False: they go on as before.
     """
     gait, fps = cycle(name), over.fps
-    pace, length = rng.uniform(0.85, 1.15), rng.uniform(0.85, 1.1)
+    pace, length = rng.uniform(*PACES[name]), rng.uniform(*LENGTHS[name])
     first = rng.integers(2) / 2  # with either foot
     ends = range(end, end + round(len(gait.poses) / pace * fps / FPS / 2)) if end < len(over) else [end]
     tried = [_phases(gait, len(over), begin, last, pace, first, fps) for last in ends]

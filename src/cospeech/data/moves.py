@@ -46,6 +46,17 @@ class Action:
     gait: Literal["", "walk", "run"] = ""  # instead of keys
     phrases: tuple[str, ...] = ()  # verbs in the infinitive behind "~"; {the} stands for the, their, your ...
 
+    def with_free_hands(self) -> "Action":
+        """The same without what it asks of the hands."""
+        keys, cycle = (
+            tuple(
+                Key(key.seconds, {part: goal for part, goal in key.goals.items() if part not in ("right", "left")})
+                for key in some
+            )
+            for some in (self.keys, self.cycle)
+        )
+        return replace(self, keys=keys, cycle=cycle)
+
     @property
     def walks(self) -> bool:
         return any(name.endswith("_foot") for key in self.keys for name in key.goals)
@@ -367,11 +378,15 @@ _TABLE = {
     "turn_{side}": Action(
         LOWER,
         (
-            _key(0.45, pelvis=(0.08, -0.01, 0, 0, -0.1, 0.03)),
-            _key(0.5, right_foot=(0.03, 0, -0.08, -0.8, 0), pelvis=(0.06, -0.02, 0, 0, -0.25, 0)),
-            _key(0.45, pelvis=(-0.04, -0.015, -0.06, 0, -0.4, 0)),
-            _key(0.5, left_foot=(-0.03, 0, 0.08, -0.8, 0), pelvis=(-0.03, -0.01, -0.05, 0, -0.65, 0)),
-            _key(0.4, pelvis=(0, 0, 0, 0, -0.8, 0)),
+            _key(0.32, pelvis=(0.08, -0.01, 0, 0, -0.1, 0.03)),
+            _key(0.36, right_foot=(0.03, 0, -0.08, -0.8, 0), pelvis=(0.06, -0.02, 0, 0, -0.3, 0)),
+            _key(0.3, pelvis=(-0.04, -0.015, -0.06, 0, -0.5, 0)),
+            _key(0.36, left_foot=(-0.03, 0, 0.08, -0.8, 0), pelvis=(-0.03, -0.015, -0.05, 0, -0.75, 0)),
+            _key(0.3, pelvis=(0.055, -0.015, 0.055, 0, -0.9, 0)),
+            _key(0.36, right_foot=(0.11, 0, -0.11, -1.57, 0), pelvis=(0.045, -0.02, 0.045, 0, -1.1, 0)),
+            _key(0.3, pelvis=(0, -0.015, -0.07, 0, -1.3, 0)),
+            _key(0.36, left_foot=(-0.11, 0, 0.11, -1.57, 0), pelvis=(0, -0.01, -0.05, 0, -1.48, 0)),
+            _key(0.3, pelvis=(0, 0, 0, 0, -1.57, 0)),
         ),
     ),
     "stand_still": Action(LOWER, ()),

@@ -19,7 +19,7 @@ from cospeech.speech import Speech
 
 PLANTED_S = 600  # seconds of planted motion on every set of human recordings, in different voices and personas
 MONOLOGUES = 260  # spoken by espeak-ng, about 25 s each
-ACTED = 160  # monologues over which people do what a caption says
+ACTED = 240  # monologues over which people do what a caption says
 PLANTED_LICENCE = "made by this project"
 STANDING_LICENCE = bandai_namco.LICENCE  # of planted gestures, some of them over the legs of real people
 

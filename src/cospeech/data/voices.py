@@ -101,8 +101,8 @@ def _monologue(number: int, seed: int) -> tuple[str, Speech, tuple[Phone, ...]]:
             samples, said = speak(clause.strip(), voice, settings)
             ends = clause.rstrip()[-1:] in ".?!…。।"
             pause_s = hesitancy * rng.lognormal(np.log(0.55 if ends else 0.17), 0.6)  # [1]
-            if ends and rng.random() < 0.08:  # waits, or listens
-                pause_s += rng.uniform(1.0, 3.0)
+            if ends and rng.random() < 0.14:  # waits, or listens
+                pause_s += rng.uniform(1.0, 3.5)
             start_s = spoken / _library().rate
             phones += [Phone(text, begin + start_s, end + start_s) for text, begin, end in said]
             loudness = np.exp(rng.normal(scale=0.15))

@@ -1,7 +1,7 @@
 """A body carried by feet that stand still on the floor, y = 0.
 
 1. The path of the pelvis is made anew from the legs: the foot that carries the body does not move over the floor.
-   While both are off the floor, as in running, the body flies on as it did.
+   While both are off the floor, or land and take off, as in running, the body flies on as it did.
 2. While a foot is low and slow it has one place and one heading, and its sole is flat unless it rolls over the ball
    (`steps`).
 3. The pelvis goes where the places of the feet put it, and low enough for both legs to reach them.
@@ -25,6 +25,8 @@ from cospeech.smoothing import cover, ease, highest, smooth
 CARRIES_M = 0.03  # a joint that much higher than the lowest one carries 1/e of what that one does,
 CARRIES_M_S = 0.3  # and so does one that is that much faster than the slowest one
 FLIES_M = (0.04, 0.08)  # clearance of the lower foot at which the body does not fly yet, and at which it does
+SKIMS_M_S = (0.6, 1.2)  # likewise, speed over the floor of the slowest foot joint of one who lands or takes off,
+RUNS_M_S = (1.2, 1.8)  # if the body goes as fast as this
 FLOOR_S = 1.0
 PATH_SMOOTHING_S = 0.06  # standard deviations
 HEIGHT_SMOOTHING_S = 0.15
@@ -129,7 +131,7 @@ def _carried_path(legs: Legs, translation: np.ndarray, fps: float) -> np.ndarray
     lowest = height.min(axis=1)
     above = (height - lowest[:, None]) / CARRIES_M
     above = np.maximum(above[1:], above[:-1])  # (T - 1, 4)
-    clear, flies = _flight(lowest + translation[:, 1], fps)
+    clear, flies = _flight(feet + translation[:, None], translation, lowest + translation[:, 1], fps)
     flies = np.minimum(flies[1:], flies[:-1])[:, None]
     points = np.concatenate([feet[..., [0, 2]], -translation[:, None, [0, 2]]], axis=1)
     level = np.zeros((len(feet), 2))
@@ -143,14 +145,28 @@ def _carried_path(legs: Legs, translation: np.ndarray, fps: float) -> np.ndarray
     return path - path[0] * [1, 0, 1]
 
 
-def _flight(height: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+def _flight(feet: np.ndarray, translation: np.ndarray, height: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """Of the lowest foot's height (T,): what of it counts, metres, and how much the body flies, 0 to 1.
 
-    The floor is where the lowest foot was in the second around, as networks do not know heights to the centimetre.
+    The floor is where the lowest foot was in the second around, as networks do not know heights to the centimetre. A
+    runner also flies while no joint of the feet (T, 4, 3) is slow.
     """
     clear = height + highest(-height, round(FLOOR_S * fps / 2))
-    flies = ease((clear - FLIES_M[0]) / (FLIES_M[1] - FLIES_M[0]))
+    body, slowest = _slowest(translation[:, None], fps), _slowest(feet, fps)
+    off_the_floor, runs, fast = (
+        ease((value - low) / (high - low))
+        for value, (low, high) in ((clear, FLIES_M), (body, RUNS_M_S), (slowest, SKIMS_M_S))
+    )
+    flies = np.maximum(off_the_floor, runs * fast)
     return clear * flies, flies
+
+
+def _slowest(points: np.ndarray, fps: float) -> np.ndarray:
+    """(T,) speed over the floor, m/s, of the slowest of (T, P, 3)."""
+    if len(points) < 2:
+        return np.zeros(len(points))
+    moves = np.gradient(points[..., [0, 2]], axis=0)
+    return np.linalg.norm(smooth(moves, PATH_SMOOTHING_S * fps), axis=-1).min(axis=1) * fps
 
 
 def _against(points: np.ndarray, carries: np.ndarray) -> np.ndarray:

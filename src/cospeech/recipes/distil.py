@@ -1,14 +1,15 @@
 """Train the small sentence encoder of the starters: to find alike what a large one finds alike [1].
 
-And to tell left from right, which the large one hardly does, and what asks for a motion from what does not. What it
-reads: the captions of actions and clips, everyday sentences, and the words that the large one knows, by themselves and
-in short sentences, so that words that no caption has are understood, too.
+And to tell left from right, which the large one hardly does, actions from each other [2], and what asks for a motion
+from what does not. What it reads: the captions of actions and clips, everyday sentences, and the words that the large
+one knows, by themselves and in short sentences, so that words that no caption has are understood, too.
 
     python -m cospeech.recipes.distil --run runs/starter/sentences
 
 measures a finished training on the sentences that were kept from it: of a caption's phrase in all its forms.
 
 [1] Park et al. 2019, Relational knowledge distillation, arXiv:1904.05068
+[2] Wang et al. 2018, CosFace: Large Margin Cosine Loss for Deep Face Recognition, arXiv:1801.09414, equation 4
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from cospeech.recipes import command
 from cospeech.recipes.loop import Run, Training
 
 SAME, OTHER = 0.95, 0.5  # how alike sentences are that ask for the same, at least, and for different things, at most
+SHARPNESS, MARGIN, APART = 16.0, 0.2, 0.1  # s and m of [2], and weight of that loss
 EVERYDAY = 10_000  # tries; many are equal
 NOTHING = "nothing"
 STRANGE, RELATED = (
@@ -93,6 +95,7 @@ class Learned(NamedTuple):
     texts: list[Text]
     teacher: Tensor  # (N, D) unit vectors
     asks: Tensor  # (N,) 1: for a motion, 0: for none, nan: nobody knows
+    action: Tensor  # (N,) number of the action that is asked for, -1: for none or nobody knows
     captions: int  # the first so many are no sentences of words
 
 
@@ -105,7 +108,9 @@ def learned(config: Distil) -> Learned:
     nearest = (vectors[len(corpus) :] @ vectors[: len(corpus)][asks > 0].mT).max(dim=1).values
     of_word = torch.full((len(words),), torch.nan)
     of_word[nearest < STRANGE], of_word[nearest > RELATED] = 0.0, 1.0
-    return Learned([*corpus, *words], vectors, torch.cat([asks, of_word]), len(corpus))
+    names = {name: number for number, name in enumerate(actions.ACTIONS)}
+    action = torch.tensor([names.get(each.asks, -1) for each in [*corpus, *words]])
+    return Learned([*corpus, *words], vectors, torch.cat([asks, of_word]), action, len(corpus))
 
 
 def train(config: Distil, directory: Path) -> None:
@@ -118,14 +123,16 @@ def train(config: Distil, directory: Path) -> None:
         if data.captions < len(data.texts):
             chosen = np.concatenate([chosen, rng.integers(data.captions, len(data.texts), half)])
         batch = [data.texts[i] for i in chosen]
-        teacher, asks = data.teacher[chosen].to(run.device), data.asks[chosen].to(run.device)
-        style, motion, meaning = run.model([spoiled(each.text, rng) for each in batch])
+        teacher, asks, action = (each[chosen].to(run.device) for each in (data.teacher, data.asks, data.action))
+        style, motion, meaning, cosines = run.model([spoiled(each.text, rng) for each in batch])
         wanted, counts = alike(teacher, [each.asks for each in batch])
         relation = (style @ style.mT / config.model.style_dim - wanted)[counts].square().mean()
         known = ~asks.isnan()
         motion = F.binary_cross_entropy_with_logits(motion[known], asks[known])
         meaning = 1 - (meaning * teacher).sum(dim=1).mean()
-        run.update(relation + 0.1 * motion + 0.3 * meaning, relation=relation, motion=motion, meaning=meaning)
+        apart = _apart(cosines[action >= 0], action[action >= 0])
+        loss = relation + 0.1 * motion + 0.3 * meaning + APART * apart
+        run.update(loss, relation=relation, motion=motion, meaning=meaning, apart=apart)
 
     if run.fabric.is_global_zero:
         run.plain.load_state_dict(run.averaged())
@@ -135,16 +142,20 @@ def train(config: Distil, directory: Path) -> None:
 
 
 class _Student(nn.Module):
-    """The encoder, and what helps it to learn words: to say what the teacher would."""
+    """The encoder, and what helps it to learn: to say what the teacher would, and which action is meant."""
 
     def __init__(self, config: SentenceConfig):
         super().__init__()
         self.encoder = SentenceEncoder(config)
         self.meaning = nn.Linear(config.width, CONFIG.width)
+        self.actions = nn.Linear(config.style_dim, len(actions.ACTIONS), bias=False)
 
-    def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Style (N, S), asks for a motion (N,), what the teacher would say (N, D), cosines to actions (N, A)."""
         encoded = self.encoder.encode(texts)
-        return *self.encoder.read(encoded), F.normalize(self.meaning(encoded), dim=1)
+        style, motion = self.encoder.read(encoded)
+        cosines = F.normalize(style, dim=1) @ F.normalize(self.actions.weight, dim=1).mT
+        return style, motion, F.normalize(self.meaning(encoded), dim=1), cosines
 
 
 def load_teacher(name_or_path: Path) -> MiniLM:
@@ -179,6 +190,12 @@ def alike(teacher: Tensor, asks: Sequence[str]) -> tuple[Tensor, Tensor]:
     wanted = torch.where(both & same, wanted.clamp(min=SAME), wanted)
     wanted = torch.where(both & ~same, wanted.clamp(max=OTHER), wanted)
     return wanted, ~torch.eye(len(names), dtype=torch.bool, device=wanted.device)
+
+
+def _apart(cosines: Tensor, action: Tensor) -> Tensor:
+    """The loss of [2]: sentences (N, A cosines) are nearer to their action (N,) than to any other, by a margin."""
+    own = F.one_hot(action, cosines.shape[1])
+    return F.cross_entropy(SHARPNESS * (cosines - MARGIN * own), action, reduction="sum") / max(len(action), 1)
 
 
 def spoiled(text: str, rng: np.random.Generator) -> str:

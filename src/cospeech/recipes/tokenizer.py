@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from cospeech import features, humanml3d, positions
+from cospeech import features, humanml3d, positions, skeleton
 from cospeech.data.store import Store, StoredClip
 from cospeech.data.windows import Windows
 from cospeech.formats.output import replacing
@@ -34,6 +34,7 @@ class TrainTokenizer:
     beta: float = 1.0  # where the smooth L1 losses turn from square to straight; published: 1
     velocity_weight: float = 0.0  # of changes from frame to frame; published: 0
     acceleration_weight: float = 0.0  # of changes of these changes
+    pelvis_weight: float = 1.0  # of the rotation of the whole body, in parts that have it as such; published: 1
     commitment_weight: float = 0.02
     std_floor: float = 0.02  # channels that hardly move are not blown up; published: 0
     motion: Literal["rotations", "humanml3d"] = "rotations"  # what vectors are made of, as in `SynTalkerModel`
@@ -51,12 +52,14 @@ def train(config: TrainTokenizer, directory: Path) -> None:
     windows = Windows(normal, [clip.info.source for clip in clips], config.sources, config.window_frames)
 
     run = Run(directory, config, config.training, lambda: Tokenizer(config.model))
+    weights = channel_weights(config).to(run.device)
     for _ in run.steps():
         batch = windows.batch(config.training.batch_size, *run.key())
         motion = torch.from_numpy(batch["motion"]).to(run.device)  # (B, T, C)
         out = run.model(motion)
         position, velocity, acceleration = (
-            F.smooth_l1_loss(out.motion.diff(n, dim=1), motion.diff(n, dim=1), beta=config.beta) for n in (0, 1, 2)
+            (weights * F.smooth_l1_loss(*pair, beta=config.beta, reduction="none")).mean()
+            for pair in ((out.motion.diff(n, dim=1), motion.diff(n, dim=1)) for n in (0, 1, 2))
         )
         loss = position + config.velocity_weight * velocity + config.acceleration_weight * acceleration
         loss = loss + config.commitment_weight * out.loss
@@ -72,6 +75,14 @@ def train(config: TrainTokenizer, directory: Path) -> None:
         with replacing(directory / "tokenizer.safetensors") as path:  # the last file: it says that all is done
             save_file(tokenizer.state_dict(), path)
     run.fabric.barrier()  # nobody reads what is not written yet
+
+
+def channel_weights(config: TrainTokenizer) -> torch.Tensor:
+    """(C,) of the channels in the loss."""
+    weights = torch.ones(config.model.channels)
+    if config.motion == "rotations" and skeleton.INDEX["pelvis"] in features.layout(config.part).joints:
+        weights[:6] = config.pelvis_weight  # joints are in ascending order
+    return weights
 
 
 def versions(clip: StoredClip, mirror: Mirror) -> list[StoredClip]:
