@@ -1,0 +1,62 @@
+"""The command line: one function per command, its signature the interface, its docstring the help.
+
+Nothing slow is imported before it is needed, so that `--help` is quick.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+import tyro
+
+from cospeech.cli.bench import bench
+from cospeech.cli.convert import convert, view
+from cospeech.cli.generate import generate
+from cospeech.cli.models import import_, models
+from cospeech.cli.train import train
+from cospeech.errors import CospeechError, CospeechWarning
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "generate": generate,
+    "convert": convert,
+    "view": view,
+    "models": models,
+    "bench": bench,
+    "import": import_,
+    "train": train,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, 2 for an error of the user's, 130 when interrupted."""
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        import cospeech
+
+        print(f"cospeech {cospeech.__version__}")
+        return 0
+    warnings.showwarning = _print_warning
+    # Read when torch starts. OpenMP's own choice, to wait by spinning, costs seconds where other programs are busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="cospeech",
+            description="Speech in, full-body, hand and face motion out.",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except CospeechError as error:  # ours: one line. Anything else is a bug: full traceback.
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if issubclass(category, CospeechWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

@@ -1,0 +1,188 @@
+"""`cospeech generate`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
+
+from cospeech.cli.options import check_device, load_body
+from cospeech.cli.progress import progress_bar
+from cospeech.errors import ConfigError, CospeechError
+
+if TYPE_CHECKING:
+    from cospeech.facemap import FaceMap
+    from cospeech.pipeline import Pipeline
+
+
+def generate(
+    audio: Annotated[Path, arg(metavar="AUDIO")],
+    out: Annotated[Path, arg(metavar="OUT")],
+    /,
+    model: str = "starter",
+    upper: str = "",
+    hands: str = "",
+    lower: str = "",
+    whole: str = "",
+    strength: float = 1.0,
+    timeline: str = "",
+    words: Path | None = None,
+    speaker: int | None = None,
+    seed: int = 0,
+    seed_motion: Path | None = None,
+    sampler: Literal["ddim", "ddpm"] | None = None,
+    steps: int | None = None,
+    finish: Literal["model", "on", "off"] = "model",
+    quirks: Literal["model", "none"] = "model",
+    precision: Literal["float32", "bf16"] = "float32",
+    face: str | None = None,
+    face_map: Path | None = None,
+    camera: Literal["body", "face", "face+body"] | None = None,
+    body: Path | None = None,
+    embed_licensed_body: bool = False,
+    device: str = "cpu",
+    format: str | None = None,
+    resume: bool = False,
+) -> None:
+    """Generate body, hand and face motion for a speech recording.
+
+    Example: cospeech generate talk.wav talk.glb
+
+    Args:
+        audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
+            .csv file that lists one recording a line, or the test.csv of a folder in the layout of BEAT2: then OUT is a
+            folder and gets one file for each.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of
+            joints.
+        model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
+        upper: What the upper body should do, in words, for models that read text. Empty: follow the speech only.
+        hands: What the hands should do, in words. With the starters they go along with --upper where they have none.
+        lower: What the legs should do, in words.
+        whole: What all these should do that have no words of their own.
+        strength: How much the words of --upper to --whole are followed: 1 as the model was tuned, 0 not at all, 2 twice
+            as far.
+        timeline: Words with times: a JSON file, or JSON itself, such as
+            '[{"part": "upper", "text": "waves with the right hand", "start": 1.5, "end": 4, "strength": 1}]', in
+            seconds.
+        words: TextGrid file with the words and their times, for models that read words. With several recordings the
+            folder of their TextGrids, which have the same names.
+        speaker: For a model that knows several: whose manner, by their number in BEAT2.
+        seed: Same seed, same device, same motion; another seed, another motion.
+        seed_motion: Motion file; the result begins like its first half second, of mambatalk its first four
+            frames. Default: it begins at rest, with syntalker in the mean pose of its training.
+        sampler: How the diffusion is sampled: ddim is quick, ddpm is the full chain with noise. Default: ddim.
+        steps: Diffusion steps for each window of four seconds. Default: the model's own number, all 1000 for ddpm.
+        finish: Keep feet where they stand, hands out of the body, joints within human ranges, and take out tremble
+            above 7 Hz. off: what the networks say. model: on for the starters, off for published models.
+        quirks: Published models were trained with mistakes. model: they get all of them and give what was published.
+            none: those that can be spared are turned off: motion to the end of the speech, exact times.
+        precision: bf16 runs the network in half the digits, faster where the processor has them.
+        face: Name of a model, such as starter, whose face is taken for a model that has none.
+        face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
+        camera: For .mp4: the whole body, the face, or both side by side.
+        body: A SMPL-X file of your own to show instead of the shipped body.
+        embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+        device: cpu, cuda, ...
+        format: For a folder or list of recordings: the suffix of the files to write. Default: .npz.
+        resume: Leave out recordings whose file is there already, as after an interruption.
+    """
+    from cospeech import batch, files
+    from cospeech.facemap import FaceMap
+    from cospeech.formats import npy
+    from cospeech.pipeline import load_pipeline
+    from cospeech.prompts import of_parts, read_timeline
+    from cospeech.speech import Speech
+
+    check_device(device)
+    prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+    if strength != 1 and not prompts:
+        raise ConfigError("--strength is that of --upper, --hands, --lower and --whole; a timeline says its own.")
+    prompts += read_timeline(timeline) if timeline else []
+    jobs = batch.jobs(audio, out, format or ".npz")
+    if format and batch.is_one(audio):
+        raise ConfigError("--format is for a folder or list of recordings; of one recording OUT says the format.")
+    words_of = batch.words_of(jobs, words)
+    looks = {"camera": camera, "body": load_body(body), "embed_licensed_body": embed_licensed_body}
+    for job in jobs:  # a target that cannot be written fails here, before the slow part
+        files.writer_for(job.out, **looks)
+    left = [
+        (job, its_words) for job, its_words in zip(jobs, words_of, strict=True) if not (resume and job.out.exists())
+    ]
+    if len(left) < len(jobs):
+        print(f"{len(jobs) - len(left)} of {len(jobs)} are there already")
+    if not left:
+        return
+    only = Speech.load(left[0][0].audio, left[0][1]) if batch.is_one(audio) else None  # and so does a bad recording
+    start = files.load_motion(seed_motion) if seed_motion else None
+    mapping = FaceMap.load(face_map) if face_map else None
+    pipeline = load_pipeline(model, device, quirks, precision)
+    if quirks == "none" and not pipeline.config.quirks:
+        raise ConfigError(f"--quirks: the model {pipeline.config.name} has none. Leave it out.")
+    of_face = load_pipeline(face, device) if face else None
+    _check_faces(jobs[0].out, pipeline, of_face, mapping)
+    settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
+    exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX
+    if exact and finish == "on":
+        raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
+    finished = {"model": None, "on": True, "off": False}[finish]
+    failed = 0
+    for job, its_words in left:
+        try:
+            speech = only or Speech.load(job.audio, its_words)
+            with progress_bar(f"generate {job.audio.name}") as progress:
+                if exact:
+                    motion = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
+                else:
+                    motion = pipeline.generate(
+                        speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
+                    )
+            if of_face:
+                motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
+            if mapping:
+                motion = mapping.apply(motion)
+            with progress_bar(f"write {job.out.name}") as progress:
+                if exact:
+                    npy.write_joints(motion, job.out)
+                else:
+                    files.save(motion, job.out, audio=speech, progress=progress, **looks)
+        except CospeechError as error:
+            if only:
+                raise
+            failed += 1  # the other recordings of a batch are not to suffer
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        _tell(job.out, speech.duration_s, len(motion), pipeline)
+    if failed < len(left):
+        print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
+        if of_face:
+            print(f"face {of_face.config.name}, licence {of_face.config.licence}")
+    if failed:
+        raise CospeechError(f"{failed} of {len(left)} recordings failed; what could be written is.")
+
+
+def _tell(out: Path, speech_s: float, num_frames: int, pipeline: "Pipeline") -> None:
+    """What was written, and what of the speech was not."""
+    fps = pipeline.config.fps
+    print(f"wrote {out}")
+    print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
+    missing_s = speech_s - num_frames / fps
+    if missing_s > 0.5 / fps and pipeline.quirks:
+        print(
+            f"note: as published, the last {missing_s:.2f} s of the speech get no motion; --quirks none goes to its end"
+        )
+
+
+def _check_faces(out: Path, pipeline: "Pipeline", of_face: "Pipeline | None", mapping: "FaceMap | None") -> None:
+    """What --face and --face-map cannot give fails here, before the slow part."""
+    from cospeech import files
+
+    if of_face:
+        files.check_keeps(out, "face")
+        if pipeline.has_face:
+            raise ConfigError(f"--face: the model {pipeline.config.name} has a face of its own. Leave --face out.")
+        if not of_face.has_face:
+            raise ConfigError(f"--face: the model {of_face.config.name} has no face to give.")
+    if mapping:
+        has_face = pipeline.has_face or of_face is not None
+        files.check_keeps(out, "expressions" if has_face else "face")
+        mapping.matrix("arkit_to_flame" if has_face else "flame_to_arkit")
