@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cospeech.data.store import ClipInfo, StoredClip, write_store
+from cospeech.data.store import write_store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.models.tmr import DistilBertConfig, TextEncoder, TmrConfig
 from cospeech.recipes import tmr
 from cospeech.recipes.loop import Training
@@ -28,7 +29,7 @@ def clip(number: int, joint: str, axis: int, caption: str) -> StoredClip:
 def tmr_config(tmp_path_factory) -> TrainTmr:
     folder = tmp_path_factory.mktemp("tmr")
     kinds = [("left_shoulder", 2, "raises the left arm"), ("spine1", 0, "bows")]
-    write_store(folder / "store.npz", [clip(n, *kinds[n % 2]) for n in range(6)])
+    write_store(folder / "store", [clip(n, *kinds[n % 2]) for n in range(6)])
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     torch.manual_seed(0)
     published = {}
@@ -44,7 +45,7 @@ def tmr_config(tmp_path_factory) -> TrainTmr:
             name = f".{theirs}.".join(parts).strip(".") if len(parts) > 1 else name
         published[f"distilbert.{name}"] = tensor.contiguous()
     save_file(published | {"vocab_projector.bias": torch.zeros(3)}, folder / "model.safetensors")
-    return TrainTmr(folder / "store.npz", folder, TRAINING, model=MODEL, longest=60)
+    return TrainTmr(folder / "store", folder, TRAINING, model=MODEL, longest=60)
 
 
 @pytest.fixture(scope="session")

@@ -69,21 +69,3 @@ def test_help_imports_nothing_slow(command):
     run = python(HELP, *filter(None, [command]), "--help")
     assert run.stdout.startswith("usage: cospeech"), run.stderr
     assert run.stdout.splitlines()[-1] == "[]"
-
-
-BARE = """
-import sys
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("soundfile", "soxr", "av", "huggingface_hub", "einops", "tyro", "rich", "PIL"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Missing())
-import cospeech.recipes.tokenizer, cospeech.recipes.diffusion
-"""
-
-
-def test_training_imports_on_a_machine_that_has_only_torch_lightning_tensorboard_numpy_and_safetensors():
-    run = python(BARE)
-    assert run.returncode == 0, run.stderr

@@ -8,7 +8,7 @@ from cospeech.body import joint_positions, joint_transforms, mannequin
 from cospeech.data import actions, standing
 from cospeech.data.actions import perform
 from cospeech.data.moves import ACTIONS
-from cospeech.data.store import ClipInfo, StoredClip
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import DataError
 from cospeech.metrics.obedience import CRITERIA
 from cospeech.motion import Motion

@@ -6,7 +6,7 @@ import tiny
 import torch
 
 from cospeech import prosody
-from cospeech.data.store import ClipInfo, StoredClip
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.recipes import ablate
 from cospeech.recipes.ablate import VARIANTS, Variant
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cospeech.data.store import ClipInfo, StoredClip, write_store
+from cospeech.data.store import write_store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import ConfigError
 from cospeech.recipes import starter
 from cospeech.recipes.starter import CORPUS_VERSION, MakeStarter
@@ -23,7 +24,7 @@ def nothing_is_trained(monkeypatch):
 def store(folder: Path, corpus: str) -> None:
     info = ClipInfo("synthetic/0", "train", "synthetic", "CC BY-NC", 4, ("upper", "hands", "lower", "face", "speech"))
     clip = StoredClip(info, np.zeros((4, 55, 3)), np.zeros((4, 3)), np.zeros((4, 52)), np.ones((4, 68), np.float32))
-    write_store(folder / "store.npz", [clip], corpus)
+    write_store(folder / "store", [clip], corpus)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import torch
 from cospeech import cli, features, load_pipeline, rotation, skeleton
 from cospeech import config as configs
 from cospeech.body import joint_positions, mannequin, skin
-from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
+from cospeech.data.store import Store, write_store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import CheckpointError, ConfigError, DataError
 from cospeech.models.mambatalk import AUTOENCODERS, PARTS, MambaTalk, MambaTalkConfig
 from cospeech.recipes import autoencoder, mambatalk, vocabulary
@@ -51,7 +52,7 @@ def talk(number: int, num_frames: int = 130) -> StoredClip:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "store.npz"
+    path = tmp_path_factory.mktemp("store") / "store"
     silent = replace(talk(4), samples=np.zeros(0, np.float32), expressions=None)
     silent = replace(silent, info=replace(silent.info, id="walk", has=("upper", "lower"), source="amass"))
     write_store(path, [talk(1), talk(2), silent, talk(30)])

@@ -12,7 +12,7 @@ import published_mambatalk
 import pytest
 
 from cospeech import config as configs
-from cospeech.data import prepare
+from cospeech.data import starters
 from cospeech.data.store import write_store
 from cospeech.models.mambatalk import AUTOENCODERS, BODY, PARTS
 from cospeech.recipes import autoencoder, diffusion, mambatalk, syntalker, tmr, tokenizer, vocabulary
@@ -25,8 +25,8 @@ NARROW = [*FEW, "model.width=64", "training.lr=0.001"]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("real") / "store.npz"
-    infos = write_store(path, prepare.real(Path(os.environ["COSPEECH_DATA"])))
+    path = tmp_path_factory.mktemp("real") / "store"
+    infos = write_store(path, starters.real(Path(os.environ["COSPEECH_DATA"])))
     spoken = [info for info in infos if info.words]
     assert spoken
     assert all(info.num_samples for info in spoken)

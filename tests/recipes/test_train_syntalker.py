@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from cospeech import cli, load_pipeline
 from cospeech import config as configs
-from cospeech.data.store import ClipInfo, Store, StoredClip, write_store
+from cospeech.data.store import Store, write_store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import CheckpointError, ConfigError, DataError, MissingExtra
 from cospeech.models.syntalker import Denoiser
 from cospeech.recipes import diffusion, loop, plan, syntalker, vocabulary
@@ -58,7 +59,7 @@ def walk(number: int) -> StoredClip:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "store.npz"
+    path = tmp_path_factory.mktemp("store") / "store"
     write_store(path, [talk(0), walk(1), talk(2), walk(3), talk(4)])
     return path
 

@@ -8,7 +8,8 @@ import resuming
 import torch
 from safetensors.torch import load_file
 
-from cospeech.data.store import ClipInfo, StoredClip, write_store
+from cospeech.data.store import write_store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import ConfigError
 from cospeech.models.syntalker import FrameEncoderConfig
 from cospeech.models.talker import Talker, TalkerConfig
@@ -49,7 +50,7 @@ def talk(number: int, num_frames: int = 150, faces: bool = True) -> StoredClip:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "store.npz"
+    path = tmp_path_factory.mktemp("store") / "store"
     silent = talk(3)
     silent = replace(silent, info=replace(silent.info, id="walk", has=("upper", "lower")))
     write_store(path, [talk(1), talk(2, faces=False), silent])

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from cospeech import config as configs
-from cospeech.data.store import ClipInfo, StoredClip, write_store
+from cospeech.data.store import write_store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import ConfigError
 from cospeech.models.sentence import SentenceConfig, SentenceEncoder
 from cospeech.models.syntalker import Denoiser
@@ -42,7 +43,7 @@ def store(tmp_path_factory):
         return StoredClip(info, poses, np.tile([0.1, 1.3, 0], (160, 1)), face, speech)
 
     everything = ("upper", "hands", "lower", "face", "speech")
-    path = tmp_path_factory.mktemp("store") / "store.npz"
+    path = tmp_path_factory.mktemp("store") / "store"
     write_store(path, [clip(n, everything) for n in range(4)] + [clip(9, ("upper", "lower", "speech"))])
     return path
 
@@ -152,7 +153,7 @@ def test_learning_rate_warms_up_and_falls():
 
 
 def test_training_imports_only_what_a_bare_machine_has():
-    """torch, numpy, safetensors, Lightning Fabric and TensorBoard: nothing that reads sound or fetches models."""
+    """torch, numpy, safetensors, pyarrow, Lightning Fabric, TensorBoard: nothing that reads sound or fetches models."""
     script = """
 import sys
 for name in ("soundfile", "soxr", "av", "huggingface_hub", "einops", "tyro", "rich", "PIL", "scipy"):
@@ -205,7 +206,7 @@ def test_a_denoiser_is_told_the_captions_of_its_clips(store, tokenizers, tmp_pat
         return StoredClip(info, poses, np.tile([0.1, 1.3, 0], (160, 1)), np.zeros((160, 52)), np.ones((160, 68)))
 
     kinds = [("silent", ("upper",), ("left arm up",)), ("talk", ("upper", "speech"), ()), ("neither", ("upper",), ())]
-    write_store(tmp_path / "store.npz", [clip(*kind) for kind in kinds])
+    write_store(tmp_path / "store", [clip(*kind) for kind in kinds])
     torch.manual_seed(0)
     encoder = SentenceEncoder(SentenceConfig(buckets=64, width=8, depth=1, heads=2, style_dim=6)).eval()
     monkeypatch.setattr(diffusion.distil, "load", lambda run: encoder)
@@ -220,7 +221,7 @@ def test_a_denoiser_is_told_the_captions_of_its_clips(store, tokenizers, tmp_pat
     model, training = replace(tiny.DENOISER, style_dim=6), replace(TRAINING, steps=20)
     settings = {"sentences": tmp_path, "style_dropout": 0.2, "audio_dropout": 0.0}
     diffusion.train(
-        TrainDiffusion(tmp_path / "store.npz", tokenizers, {"told": 1.0}, model, training, **settings), tmp_path / "run"
+        TrainDiffusion(tmp_path / "store", tokenizers, {"told": 1.0}, model, training, **settings), tmp_path / "run"
     )
     with torch.inference_mode():
         styles = torch.cat([encoder(["left arm up", "right arm up"]).style, torch.zeros(1, 6)])

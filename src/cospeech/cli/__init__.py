@@ -14,6 +14,7 @@ from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
+from cospeech.cli.prepare import check, prepare
 from cospeech.cli.train import train
 from cospeech.errors import CospeechError, CospeechWarning
 
@@ -24,6 +25,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": models,
     "bench": bench,
     "import": import_,
+    "prepare": prepare,
+    "check": check,
     "train": train,
 }
 

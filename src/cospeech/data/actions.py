@@ -19,7 +19,7 @@ from cospeech.data.arms import Track
 from cospeech.data.moves import ACTIONS, Action
 from cospeech.data.noise import smooth_noise
 from cospeech.data.planning import Persona
-from cospeech.data.store import ClipInfo, StoredClip
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import DataError
 from cospeech.finish import finish
 from cospeech.motion import Motion

@@ -1,17 +1,25 @@
 """BEAT2: speech of named speakers with SMPL-X motion.
 
 Liu et al. 2024, EMAGE, arXiv:2401.00374. Layout of a folder: `smplxflame_30/*.npz`, `wave16k/*.wav`,
-`textgrid/*.TextGrid`, files of one take under one stem. A take without motion gives speech alone.
+`textgrid/*.TextGrid`, files of one take under one stem, and in a whole corpus `train_test_split.csv`, one such folder
+for each language. A take without motion gives speech alone.
 """
 
-from collections.abc import Iterator
+import csv
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from cospeech import skeleton
-from cospeech.data.clips import Clip
+from cospeech import prosody, skeleton
+from cospeech.data.clips import Clip, pack
+from cospeech.data.prepare import Job
+from cospeech.data.store import SPLITS
+from cospeech.data.stored import StoredClip
 from cospeech.errors import DataError
 from cospeech.formats import npz
 from cospeech.motion import Motion
@@ -22,6 +30,11 @@ HAS = frozenset({"upper", "hands", "lower", "speech"})  # of the face only the j
 # The one real take that travels with this project is never trained on as a whole: (split, from second, to second).
 REAL_MINUTE = "2_scott_0_1_1"
 REAL_MINUTE_SPLITS = (("train", 0.0, 48.0), ("test", 52.0, 63.5))
+SPLIT_FILE = "train_test_split.csv"
+ADDITIONAL = "additional"  # what the split file calls takes that may be trained on, too
+FPS = 30
+_FOLDERS = ("smplxflame_30", "wave16k")
+_APART_S = 5.0  # motion and recording of a take differ by less: the longer one is cut
 
 
 def clips(folder: str | Path) -> Iterator[Clip]:
@@ -55,3 +68,99 @@ def with_jaw(motion: Motion) -> Motion:
     """The motion with a face that has jawOpen alone, read off the jaw joint (`skeleton.JAW_OPEN_RADIANS`)."""
     face = motion.shown_face()
     return replace(motion, face=np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if face is None else face)
+
+
+# --- whole corpora ----------------------------------------------------------------------------------------------------
+
+
+class Take(NamedTuple):
+    folder: Path
+    name: str  # "2_scott_0_1_1": number and name of the speaker, and what they were recorded as
+    split: str
+    language: str
+
+    @property
+    def speaker(self) -> str:
+        """Their number in BEAT2, which counts on through all languages."""
+        return self.name.partition("_")[0]
+
+
+def jobs(
+    source: Path, languages: Collection[str] = (), speakers: Collection[int] = (), additional: bool = False
+) -> list[Job]:
+    """The takes of a corpus, as its split file has them.
+
+    Args:
+        source: Folder of a language, such as beat_english_v2.0.0, or the one with those folders.
+        languages: Of those folders, such as english. Empty: all there are.
+        speakers: Their numbers. Empty: all.
+        additional: Train on what the split file calls additional, too.
+
+    Raises:
+        DataError: there is no such folder or split file, or nothing is left.
+    """
+    takes = [
+        take
+        for folder in _language_folders(source, languages)
+        for take in _takes(folder, additional)
+        if not speakers or take.speaker in map(str, speakers)
+    ]
+    if not takes:
+        raise DataError(f"{source}: none of its takes is by one of the speakers {', '.join(map(str, speakers))}.")
+    return [Job(f"beat2/{take.name}", partial(read, take)) for take in takes]
+
+
+def _language_folders(source: Path, languages: Collection[str]) -> list[Path]:
+    found = [folder for folder in (source, *sorted(source.glob("*"))) if all((folder / n).is_dir() for n in _FOLDERS)]
+    if not found:
+        raise DataError(f"{source}: neither it nor a folder in it has both {' and '.join(_FOLDERS)}. See docs/data.md.")
+    there = {_language(folder) for folder in found}
+    if missing := set(languages) - there:
+        raise DataError(f"{source}: has no {', '.join(sorted(missing))}. There is {', '.join(sorted(there))}.")
+    return [folder for folder in found if not languages or _language(folder) in languages]
+
+
+def _language(folder: Path) -> str:
+    """Of folders such as beat_english_v2.0.0."""
+    found = re.fullmatch(r"beat_([a-z]+)_v.*", folder.resolve().name)
+    return found[1] if found else "english"
+
+
+def _takes(folder: Path, additional: bool) -> list[Take]:
+    path = folder / SPLIT_FILE
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [(row["id"].strip(), row["type"].strip()) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). It says which takes are for training.") from None
+    except (KeyError, AttributeError, UnicodeDecodeError, csv.Error):
+        raise DataError(f"{path}: is not a table with the columns id and type.") from None
+    if unknown := sorted({split for _, split in rows} - {*SPLITS, ADDITIONAL}):
+        known = ", ".join((*SPLITS, ADDITIONAL))
+        raise DataError(f"{path}: has takes of type {unknown[0]!r}. Types are {known}.")
+    if bad := next((name for name, _ in rows if not re.fullmatch(r"[0-9]+_[\w-]+", name)), None):
+        raise DataError(f"{path}: {bad!r} is not the name of a take, such as 2_scott_0_1_1.")
+    if additional:
+        rows = [(name, "train" if split == ADDITIONAL else split) for name, split in rows]
+    return [Take(folder, name, split, _language(folder)) for name, split in rows if split in SPLITS]
+
+
+def read(take: Take) -> Iterator[StoredClip]:
+    """One clip: motion, expressions and shape as they are, recording at 16 kHz, words; of the face the jaw alone.
+
+    Raises:
+        DataError: a file is missing or damaged, or motion and recording are of different lengths.
+    """
+    paths = [
+        take.folder / kind / f"{take.name}{suffix}" for kind, suffix in zip(_FOLDERS, (".npz", ".wav"), strict=True)
+    ]
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path.parent.name}/{path.name} is missing")
+    words = take.folder / "textgrid" / f"{take.name}.TextGrid"
+    motion = with_jaw(npz.read(paths[0])).resample(FPS)
+    speech = Speech.load(paths[1], words if words.is_file() else ()).resample(prosody.SAMPLE_RATE)
+    if abs(motion.duration_s - speech.duration_s) > _APART_S:
+        raise DataError(f"its motion lasts {motion.duration_s:.1f} s and its recording {speech.duration_s:.1f} s")
+    clip = Clip(f"beat2/{take.name}", take.split, motion, speech, (), LICENCE, HAS)
+    yield pack(clip, "beat2", take.speaker, take.language)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from cospeech import prosody, skeleton
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import DataError
 from cospeech.motion import Motion
 from cospeech.speech import Speech
@@ -42,6 +44,40 @@ class Clip:
     licence: str
     has: frozenset[str]
     tags: frozenset[str] = frozenset()
+
+
+def pack(clip: Clip, source: str, speaker: str = "", language: str = "") -> StoredClip:
+    """A clip with motion as a store holds it, with what is heard of its speech; the longer of both is cut.
+
+    Args:
+        source: The corpus.
+        speaker, language: As `ClipInfo` has them.
+    """
+    motion = clip.motion
+    assert motion is not None, clip.id
+    samples, words = np.zeros(0, np.float32), ()
+    heard = np.zeros((len(motion), prosody.NUM_FEATURES), np.float32)
+    if clip.speech is not None:
+        duration_s = min(len(motion), clip.speech.num_frames(motion.fps)) / motion.fps
+        motion, speech = motion[0:duration_s], clip.speech.cut(0, duration_s).resample(prosody.SAMPLE_RATE)
+        samples, words = speech.samples, speech.words
+        heard = prosody.speech_features(samples, len(motion), motion.fps)
+    captions = tuple(caption.text for caption in clip.captions)
+    info = ClipInfo(
+        clip.id,
+        clip.split,
+        source,
+        clip.licence,
+        len(motion),
+        tuple(sorted(clip.has)),
+        captions,
+        words,
+        speaker=speaker,
+        language=language,
+    )
+    face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if motion.face is None else motion.face
+    expressions = motion.expressions if motion.expressions.any() else None
+    return StoredClip(info, motion.poses, motion.translation, face, heard, samples, expressions, motion.betas)
 
 
 def read_packed(motions: Path, labels: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:

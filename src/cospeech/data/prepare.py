@@ -1,182 +1,199 @@
-"""Raw corpora -> the clips of a store."""
+"""Raw corpora -> stores: in parallel, clip by clip, and where it was interrupted it goes on.
 
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+A corpus reader (`beat2.jobs` and its siblings) says which clips there are; each is made in a process of its own, a
+shard at a time, so that no process holds more than one clip. A clip that cannot be made is left out, and its shard says
+why. Which clip is in which shard depends on the list of jobs alone: the same on every machine that has a part of them.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-import numpy as np
+from cospeech.data import store as stores
+from cospeech.data.store import (
+    CLIPS_PER_SHARD,
+    Dropped,
+    Store,
+    check_clip,
+    check_folder,
+    missing_shards,
+    write_index,
+    write_shard,
+)
+from cospeech.data.stored import ClipInfo, StoredClip
+from cospeech.errors import ConfigError, CospeechError, DataError, MissingExtra
 
-from cospeech import prosody, skeleton
-from cospeech.body import mannequin
-from cospeech.data import actions, bandai_namco, beat2, cmu, faces, mouth, recordings, synthetic, voices
-from cospeech.data.clips import Clip
-from cospeech.data.recordings import Recording
-from cospeech.data.store import ClipInfo, StoredClip
-from cospeech.errors import DataError
-from cospeech.motion import Motion
-from cospeech.speech import Speech
-
-PLANTED_S = 600  # seconds of planted motion on every set of human recordings, in different voices and personas
-MONOLOGUES = 260  # spoken by espeak-ng, about 25 s each
-ACTED = 240  # monologues over which people do what a caption says
-PLANTED_LICENCE = "made by this project"
-STANDING_LICENCE = bandai_namco.LICENCE  # of planted gestures, some of them over the legs of real people
-
-
-def starter(data: Path) -> Iterator[StoredClip]:
-    """Everything the starter learns from, 30 fps, with speech features and planted faces.
-
-    Args:
-        data: Folder with the sets `bandai_namco`, `beat2_scott`, `cmu` and `speech`.
-    """
-    real = list(bandai_namco.clips(data / "bandai_namco", mannequin().joints))
-    idle = [clip.motion for clip in real if clip.motion and _is_standing(clip)]
-    for clip in real:
-        yield stored(clip, "bandai_namco")
-    spoken = []
-    for clip in beat2.clips(data / "beat2_scott"):
-        recording = _with_phones(clip, data / "beat2_scott" / "textgrid")
-        if clip.motion is not None:
-            yield stored(clip, "beat2", recording.phones)
-        if clip.split == "train":
-            spoken.append(recording)
-    yield from _captured(data)
-    yield from _planted_on(spoken, PLANTED_S, idle)
-    yield from _planted(data, idle)
+_FEWEST_SHARDS = 64  # where there are so many clips: work for many processes
 
 
-def starter_open(data: Path) -> Iterator[StoredClip]:
-    """What the starter for any use learns from: nothing of BEAT2 or Bandai Namco, no caption of KIT-ML.
+@dataclass(frozen=True)
+class Job:
+    """Something to be read, of which one clip is made, or several.
 
     Args:
-        data: Folder with the sets `cmu` and `speech`.
+        id: Unique in the corpus, and the same whenever it is prepared.
+        make: A function of a module with its arguments (`functools.partial`), so that another process can call it. It
+            raises a `CospeechError` where the clip is no good.
     """
-    yield from _captured(data)
-    yield from _planted(data, ())
+
+    id: str
+    make: Callable[[], Iterable[StoredClip]]
 
 
-def real(data: Path) -> Iterator[StoredClip]:
-    """All real motion there is, that of BEAT2 with its recordings and words, for systems that hear and read those.
+class Part(NamedTuple):
+    """The share of the shards that one machine of several makes."""
+
+    number: int  # 1 to of
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Of text such as "2/8"."""
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise ConfigError(f"--shard {text}: must be like 2/8, the second part of eight.")
+        return cls(int(number), int(of))
+
+
+class _Shard(NamedTuple):
+    """What one process makes at a time."""
+
+    path: Path  # of the store
+    number: int
+    jobs: tuple[Job, ...]
+
+
+def run(
+    jobs: Sequence[Job],
+    path: Path,
+    corpus: str,
+    workers: int = 1,
+    part: Part | None = None,
+    engine: Literal["local", "ray"] = "local",
+    progress: Callable[[float], None] = lambda share: None,
+) -> None:
+    """Make what of a store is not made yet.
 
     Args:
-        data: Folder with the sets `bandai_namco`, `beat2_scott` and `cmu`.
+        corpus: What the clips are made as, such as "beat2, speakers 2". A store that was begun as something else, or
+            of other clips, is not gone on with.
+        workers: Processes on this machine.
+        part: Only this machine's share of the shards.
+        engine: ray: as tasks of Ray Data, on all machines of its cluster.
+
+    Raises:
+        DataError: there are no clips, two have one id, or the folder holds something else.
     """
-    for clip in beat2.clips(data / "beat2_scott"):
-        if clip.motion is not None:
-            made = stored(clip, "beat2")
-            samples = clip.speech.resample(prosody.SAMPLE_RATE).samples
-            info = replace(made.info, words=clip.speech.words)
-            yield replace(made, info=info, samples=samples, expressions=clip.motion.expressions)
-    for clip in bandai_namco.clips(data / "bandai_namco", mannequin().joints):
-        yield stored(clip, "bandai_namco")
-    yield from _captured(data)
+    check(jobs)
+    num_shards = _count(len(jobs))
+    _begin(path, f"{corpus} ({_digest(jobs)})", num_shards)
+    todo = [
+        _Shard(path, n, tuple(jobs[n * len(jobs) // num_shards : (n + 1) * len(jobs) // num_shards]))
+        for n in missing_shards(path, num_shards)
+        if part is None or n % part.of == part.number - 1
+    ]
+    done = _with_ray(todo) if engine == "ray" else _here(todo, workers)
+    for count, _ in enumerate(done, 1):
+        progress(count / len(todo))
+    if not missing_shards(path, num_shards):
+        for left_behind in path.glob(".*"):  # by a process that was killed
+            left_behind.unlink()
 
 
-def _captured(data: Path) -> Iterator[StoredClip]:
-    for clip in cmu.clips(data / "cmu", mannequin().joints):
-        if "scenery" not in clip.tags:
-            yield stored(clip, "cmu")
+def left(path: Path) -> int:
+    """How many shards of a store are not made yet."""
+    return len(missing_shards(path, stores.read_index(path)["shards"]))
 
 
-def _planted(data: Path, idle: Sequence[Motion]) -> Iterator[StoredClip]:
-    """Planted motion on silence, on permissive recordings and on what espeak-ng says."""
-    silence = Speech(np.zeros(20 * prosody.SAMPLE_RATE, np.float32), prosody.SAMPLE_RATE)
-    yield planted("synthetic/silence", "val", silence, idle, seed=0)
-    yield from _planted_on([Recording.load(path) for path in _recordings(data)], PLANTED_S, idle)
-    for number, (voice, speech, phones) in enumerate(voices.monologues(MONOLOGUES, seed=0)):
-        split = "val" if voices.is_held_out(voice) else "train"
-        yield planted(f"synthetic/{voice}/{number}", split, speech, idle, number, phones)
-    yield from actions.clips(_talking(idle), seed=0)
+def check(jobs: Sequence[Job]) -> None:
+    if not jobs:
+        raise DataError("There are no clips to prepare.")
+    counts = Counter(job.id for job in jobs)
+    if double := [name for name, count in counts.items() if count > 1]:
+        raise DataError(f"{len(double)} ids belong to several clips, such as {double[0]}. Rename them.")
 
 
-def check(data: Path) -> None:
-    """Raise `DataError` for what is missing here and would be missed only after many minutes."""
-    _recordings(data)
-    voices.check()
+def _count(num_jobs: int) -> int:
+    """Number of shards."""
+    return max(-(-num_jobs // CLIPS_PER_SHARD), min(_FEWEST_SHARDS, num_jobs))
 
 
-def _recordings(data: Path) -> list[Path]:
-    folders = (data / "speech" / "mfa", data / "speech" / "cmu_arctic")
-    paths = [path for folder in folders for path in sorted((*folder.glob("*.wav"), *folder.glob("*.flac")))]
-    if not paths:
-        raise DataError(f"{data / 'speech'}: no *.wav or *.flac in mfa or cmu_arctic. See `docs/starter.md`.")
-    return paths
+def _digest(jobs: Sequence[Job]) -> str:
+    return hashlib.sha256("\n".join(job.id for job in jobs).encode()).hexdigest()[:12]
 
 
-def _talking(idle: Sequence[Motion]) -> Iterator[StoredClip]:
-    for number, (voice, speech, phones) in enumerate(voices.monologues(ACTED, seed=2)):
-        split = "val" if voices.is_held_out(voice) else "train"
-        yield planted(f"{voice}/{number}", split, speech, idle, 10_000 + number, phones)
+def _begin(path: Path, corpus: str, num_shards: int) -> None:
+    check_folder(path)
+    if not (path / stores.INDEX).is_file():
+        write_index(path, corpus, num_shards)
+    elif (found := stores.read_index(path)) != {"corpus": corpus, "shards": num_shards}:
+        raise DataError(
+            f"{path}: was begun with {found['corpus']}, not {corpus}: other files or settings. Choose another folder "
+            "or remove it."
+        )
 
 
-def _with_phones(clip: Clip, folder: Path) -> Recording:
-    """The speech of a BEAT2 clip that begins with its take; phones are not known of every take, nor of later parts."""
-    assert clip.speech is not None, clip.id
-    grid = folder / f"{clip.id.split('/')[1]}.TextGrid"
-    phones = mouth.read_phones(grid) if clip.split == "train" and grid.is_file() else ()
-    heard = tuple(phone for phone in phones if phone.end_s <= clip.speech.duration_s)
-    return Recording(clip.id, clip.speech, heard, clip.licence)
+def _here(todo: Sequence[_Shard], workers: int) -> Iterator[None]:
+    if workers == 1 or len(todo) < 2:
+        yield from map(_make, todo)
+        return
+    with ProcessPoolExecutor(min(workers, len(todo)), mp_context=get_context("spawn")) as pool:
+        for finished in as_completed([pool.submit(_make, shard) for shard in todo]):
+            yield finished.result()
 
 
-def _planted_on(spoken: Sequence[Recording], seconds: float, idle: Sequence[Motion]) -> Iterator[StoredClip]:
-    """The recordings in turn, each time in another voice and rhythm, until there is enough."""
-    made_s, number = 0.0, 0
-    while made_s < seconds:
-        recording = spoken[number % len(spoken)]
-        seed = zlib.crc32(f"{recording.name}/{number}".encode())
-        if number >= len(spoken):
-            recording = recordings.vary(recording, np.random.default_rng(seed))
-        name = f"synthetic/{recording.name}/{number}"
-        yield planted(name, "train", recording.speech, idle, seed, recording.phones, recording.licence)
-        made_s, number = made_s + recording.speech.duration_s, number + 1
+def _with_ray(todo: Sequence[_Shard]) -> Iterator[None]:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MissingExtra("ray", "scale") from error
+    shards = ray.data.from_items([{"shard": shard} for shard in todo], override_num_blocks=max(len(todo), 1))
+    yield from shards.map(_make_row).iter_rows()
 
 
-def planted(
-    name: str,
-    split: str,
-    speech: Speech,
-    idle: Sequence[Motion],
-    seed: int,
-    phones: Sequence[voices.Phone] = (),
-    licence: str = "",
-) -> StoredClip:
-    """A clip with planted motion.
-
-    Args:
-        licence: Of the speech, if it has conditions.
-    """
-    motion = synthetic.plant(speech, idle, seed, phones).motion
-    has = ("upper", "hands", "lower", "face", "speech")
-    licences = [PLANTED_LICENCE, *([STANDING_LICENCE] if idle else []), *([licence] if licence else [])]
-    return _stored(ClipInfo(name, split, "synthetic", "; ".join(licences), len(motion), has), motion, speech)
+def _make_row(row: dict[str, _Shard]) -> dict[str, int]:
+    _make(row["shard"])
+    return {"shard": row["shard"].number}
 
 
-def stored(clip: Clip, source: str, phones: Sequence[voices.Phone] = ()) -> StoredClip:
-    """A clip with real motion; with speech, the face is planted around the real jaw."""
-    motion, has = clip.motion, set(clip.has)
-    assert motion is not None, clip.id
-    if clip.speech is not None:
-        rng = np.random.default_rng(zlib.crc32(clip.id.encode()))
-        samples = clip.speech.resample(prosody.SAMPLE_RATE).samples
-        face = faces.plant(samples, len(motion), motion.fps, (), rng, phones)
-        face = faces.with_jaw(face, motion.face[:, skeleton.JAW_OPEN])
-        motion = Motion(motion.poses, motion.translation, motion.fps, face=face)
-        has.add("face")
-    captions = tuple(caption.text for caption in clip.captions if caption.source != "kit-ml")
-    info = ClipInfo(clip.id, clip.split, source, clip.licence, len(motion), tuple(sorted(has)), captions)
-    return _stored(info, motion, clip.speech)
+def _make(shard: _Shard) -> None:
+    dropped: list[Dropped] = []
+    write_shard(shard.path, shard.number, _made(shard.jobs, dropped), dropped)
 
 
-def _stored(info: ClipInfo, motion: Motion, speech: Speech | None) -> StoredClip:
-    heard = np.zeros((len(motion), prosody.NUM_FEATURES), np.float32)
-    if speech is not None:
-        heard = prosody.speech_features(speech.resample(prosody.SAMPLE_RATE).samples, len(motion), motion.fps)
-    face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if motion.face is None else motion.face
-    return StoredClip(info, motion.poses, motion.translation, face, heard)
+def _made(jobs: Iterable[Job], dropped: list[Dropped]) -> Iterator[StoredClip]:
+    for job in jobs:
+        try:
+            for clip in job.make():
+                check_clip(clip)
+                yield clip
+        except CospeechError as error:
+            dropped.append(Dropped(job.id, str(error)))
 
 
-def _is_standing(clip: Clip) -> bool:
-    """Clips of people who stand in place and move their arms: their legs and trunk serve as idle motion."""
-    calm = ("normal", "masculine", "feminine", "youthful")
-    return "_wave-" in clip.id and any(f"_{style}_" in clip.id for style in calm) and clip.split == "train"
+# --- what a store holds -----------------------------------------------------------------------------------------------
+
+
+def table(store: Store) -> list[tuple[str, ...]]:
+    """A header, then a row for each source, language and split; the last row is all."""
+    groups: dict[tuple[str, str, str], list[ClipInfo]] = defaultdict(list)
+    for info in store.infos:
+        groups[info.source, info.language, info.split].append(info)
+    rows = [(*group, *_sums(infos)) for group, infos in sorted(groups.items())]
+    header = ("source", "language", "split", "clips", "hours", "speakers", "words", "with captions")
+    return [header, *rows, ("all", "", "", *_sums(store.infos))]
+
+
+def _sums(infos: Sequence[ClipInfo]) -> tuple[str, ...]:
+    return (
+        f"{len(infos):,}",
+        f"{sum(info.num_frames for info in infos) / 30 / 3600:.2f}",
+        str(len({(info.source, info.speaker) for info in infos if info.speaker})),
+        f"{sum(not word.is_pause for info in infos for word in info.words):,}",
+        f"{sum(bool(info.captions) for info in infos):,}",
+    )

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from cospeech import prosody
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import load_json
-from cospeech.data.store import Store, StoredClip, write_store
+from cospeech.data.store import Store, write_store
+from cospeech.data.stored import StoredClip
 from cospeech.formats.output import check_target, replacing
 from cospeech.guidance import GuidanceConfig
 from cospeech.hearing import Hearing
@@ -144,15 +145,15 @@ def train(variant: Variant, run: Path, steps: int, accelerator: str) -> SynTalke
     config = TrainDiffusion(store, {PART: of_part}, shares, model, training, variant.beta, starter.LOSS_WEIGHTS)
     if not is_finished(folder / "diffusion", config, "denoiser.safetensors"):
         diffusion.train(config, folder / "diffusion")
-    return _pipeline(variant, model, TrainedTokenizer.load(of_part), folder, Store(run / "store.npz"))
+    return _pipeline(variant, model, TrainedTokenizer.load(of_part), folder, Store(run / "store"))
 
 
 def _store(variant: Variant, run: Path, folder: Path) -> Path:
     if variant.synthetic == 1 and variant.columns is None:
-        return run / "store.npz"
-    path = folder / "store.npz"
+        return run / "store"
+    path = folder / "store"
     if not path.is_file():
-        write_store(path, _changed(Store(run / "store.npz").clips("train"), variant))
+        write_store(path, _changed(Store(run / "store").clips("train"), variant))
     return path
 
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from cospeech import body as bodies
 from cospeech import features, rotation, skeleton
 from cospeech.body import Body
-from cospeech.data.store import ClipInfo, Store, StoredClip
+from cospeech.data.store import Store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.data.windows import Windows
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing

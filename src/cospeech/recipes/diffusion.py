@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from cospeech import features, positions, prosody
 from cospeech.config import load_json
-from cospeech.data.store import Store, StoredClip
+from cospeech.data.store import Store
+from cospeech.data.stored import StoredClip
 from cospeech.data.windows import Windows
 from cospeech.errors import CheckpointError, ConfigError
 from cospeech.formats.output import replacing
@@ -281,7 +282,7 @@ def _hears(
 ) -> Callable[[int], tuple[Tensor, Tensor | None]]:
     length = config.model.window_frames
     if isinstance(config.model.audio, FrameEncoderConfig):
-        heard = torch.from_numpy(clip.speech)
+        heard = torch.tensor(clip.speech)
         return lambda first: (heard[None, first : first + length], None)
     from cospeech.hearing import SampleHearing  # needs packages that read sound
     from cospeech.speech import Speech

@@ -29,7 +29,8 @@ from cospeech import checkpoint as checkpoints
 from cospeech import features, prosody, quirks, wav2vec2
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import changed, load_json
-from cospeech.data.store import ClipInfo, Store, StoredClip
+from cospeech.data.store import Store
+from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.data.windows import Windows
 from cospeech.errors import CheckpointError, ConfigError, DataError
 from cospeech.formats.output import replacing

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cospeech.data.store import ClipInfo, Store
+from cospeech.data.store import Store
+from cospeech.data.stored import ClipInfo
 from cospeech.errors import DataError
 
 

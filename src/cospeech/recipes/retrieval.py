@@ -1,7 +1,7 @@
 """Do sentences find their motions? A text-motion space measured by the protocols of its paper, see `metrics.retrieval`.
 
-python -m cospeech.recipes.retrieval runs/tmr store.npz --similar all-MiniLM-L6-v2
-python -m cospeech.recipes.retrieval syntalker-t store.npz --split test
+python -m cospeech.recipes.retrieval runs/tmr store --similar all-MiniLM-L6-v2
+python -m cospeech.recipes.retrieval syntalker-t store --split test
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,8 @@ from rich.table import Table
 from tyro.conf import arg
 
 from cospeech import positions
-from cospeech.data.store import Store, StoredClip
+from cospeech.data.store import Store
+from cospeech.data.stored import StoredClip
 from cospeech.errors import DataError
 from cospeech.metrics import retrieval
 from cospeech.models.minilm import MiniLM

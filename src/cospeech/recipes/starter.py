@@ -121,7 +121,7 @@ class MakeStarter:
 
 def make(config: MakeStarter) -> Path:
     """Returns the directory of the finished checkpoint."""
-    store = config.out / "store.npz"
+    store = config.out / "store"
     runs, run, sentences = (
         {part: config.out / part for part in PARTS},
         config.out / "diffusion",
@@ -165,13 +165,13 @@ def make(config: MakeStarter) -> Path:
 def _prepare(config: MakeStarter, store: Path) -> None:
     """Make the store, or find out that the one that is there is of this starter and of this version of the corpus."""
     corpus = f"{config.name}, version {CORPUS_VERSION}"
-    if not store.is_file():
-        from cospeech.data import prepare  # needs more packages than training does
+    if not store.exists():
+        from cospeech.data import starters  # needs more packages than training does
 
-        prepare.check(config.data)
-        clips = {"starter": prepare.starter, "starter-open": prepare.starter_open}[config.name](config.data)
+        starters.check(config.data)
+        clips = {"starter": starters.starter, "starter-open": starters.starter_open}[config.name](config.data)
         infos = write_store(store, clips, corpus)
-        print(f"{store}: {len(infos)} clips, {store.stat().st_size / 1e6:.1f} MB")
+        print(f"{store}: {len(infos)} clips, {sum(info.num_frames for info in infos) / 30 / 3600:.1f} hours")
     elif (found := Store(store).corpus) != corpus:
         raise ConfigError(
             f"{store}: holds the corpus of {found or 'something else'}, not of {corpus}. Choose another directory or "
@@ -217,7 +217,7 @@ def export(name: str, out: Path) -> Path:
     statistics: dict[str, torch.Tensor] = {}
     for part, trained in tokenizers.items():
         statistics |= {f"{part}.mean": trained.mean, f"{part}.std": trained.std}
-    statistics["rest"] = rest_latents(Store(out / "store.npz"), tokenizers, DENOISER)
+    statistics["rest"] = rest_latents(Store(out / "store"), tokenizers, DENOISER)
     directory = out / "checkpoint"
     unmeasured = Checkpoint(config, networks, statistics)
     checkpoints.save(unmeasured, directory)
@@ -235,7 +235,7 @@ def rest_latents(store: Store, tokenizers: dict[str, TrainedTokenizer], model: D
 
 def card(name: str, out: Path, directory: Path) -> str:
     """The text of CARD.md: what went in, and what `cospeech bench` measures of the exported checkpoint."""
-    store = Store(out / "store.npz")
+    store = Store(out / "store")
     minutes: dict[str, float] = defaultdict(float)
     for info in store.infos:
         if info.split == "train":

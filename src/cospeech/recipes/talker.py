@@ -22,7 +22,8 @@ from cospeech import checkpoint as checkpoints
 from cospeech import features
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import load_json
-from cospeech.data.store import Store, StoredClip
+from cospeech.data.store import Store
+from cospeech.data.stored import StoredClip
 from cospeech.data.windows import Windows
 from cospeech.errors import ConfigError
 from cospeech.formats.output import replacing
@@ -192,7 +193,7 @@ def make(config: MakeTalker) -> Path:
     checkpoints.check_target(config.out / "checkpoint")
     training = Training(config.steps, config.batch, lr=1e-3, weight_decay=0.01, accelerator=config.accelerator)
     runs = {part: config.starter / part for part in MODEL.parts}
-    whole = TrainTalker(config.starter / "store.npz", runs, SHARES, MODEL, training)
+    whole = TrainTalker(config.starter / "store", runs, SHARES, MODEL, training)
     run = config.out / "talker"
     if not is_finished(run, whole, RESULT):
         train(whole, run)

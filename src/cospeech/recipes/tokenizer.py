@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from cospeech import features, humanml3d, positions, skeleton
-from cospeech.data.store import Store, StoredClip
+from cospeech.data.store import Store
+from cospeech.data.stored import StoredClip
 from cospeech.data.windows import Windows
 from cospeech.formats.output import replacing
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig

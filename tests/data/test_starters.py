@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from cospeech import skeleton
-from cospeech.data import prepare, voices
+from cospeech.data import starters, voices
 from cospeech.data.clips import Caption, Clip
 from cospeech.errors import DataError
 from cospeech.formats import npz
@@ -49,25 +49,25 @@ def data(tmp_path, speech, monkeypatch):
         yield clip("cmu/01_01", tags=("scenery",))
         yield clip("cmu/02_01", captions=captions)
 
-    monkeypatch.setattr(prepare.voices, "monologues", monologues)
-    monkeypatch.setattr(prepare.cmu, "clips", captured)
-    monkeypatch.setattr(prepare, "PLANTED_S", 8)
-    actions = {name: prepare.actions.ACTIONS[name] for name in ("nod", "raise_left_hand")}
-    monkeypatch.setattr(prepare.actions, "ACTIONS", actions)
+    monkeypatch.setattr(starters.voices, "monologues", monologues)
+    monkeypatch.setattr(starters.cmu, "clips", captured)
+    monkeypatch.setattr(starters, "PLANTED_S", 8)
+    actions = {name: starters.actions.ACTIONS[name] for name in ("nod", "raise_left_hand")}
+    monkeypatch.setattr(starters.actions, "ACTIONS", actions)
     return tmp_path
 
 
 def test_the_starter_for_any_use_learns_from_nothing_that_is_not_free(data, monkeypatch):
-    for corpus in (prepare.beat2, prepare.bandai_namco):
+    for corpus in (starters.beat2, starters.bandai_namco):
         monkeypatch.setattr(corpus, "clips", only_called_for_the_starter)
     stood_on = []
-    plant = prepare.synthetic.plant
+    plant = starters.synthetic.plant
     monkeypatch.setattr(
-        prepare.synthetic, "plant", lambda speech, idle, *a: stood_on.append(idle) or plant(speech, idle, *a)
+        starters.synthetic, "plant", lambda speech, idle, *a: stood_on.append(idle) or plant(speech, idle, *a)
     )
-    infos = [stored.info for stored in prepare.starter_open(data)]
+    infos = [stored.info for stored in starters.starter_open(data)]
     assert {info.source for info in infos} == {"cmu", "synthetic", "actions"}
-    assert {info.licence for info in infos} == {"free", prepare.PLANTED_LICENCE}
+    assert {info.licence for info in infos} == {"free", starters.PLANTED_LICENCE}
     assert len(stood_on) > 5
     assert not any(stood_on)  # nobody's captured legs
     assert not any(word in info.id for info in infos for word in ("beat2", "bandai", *LEFT_OUT))
@@ -77,7 +77,7 @@ def test_the_starter_for_any_use_learns_from_nothing_that_is_not_free(data, monk
 
 
 def test_voices_that_are_held_out_are_never_trained_on(data):
-    split = {info.id: info.split for info in (stored.info for stored in prepare.starter_open(data))}
+    split = {info.id: info.split for info in (stored.info for stored in starters.starter_open(data))}
     spoken = {name: where for name, where in split.items() if "+" in name}
     assert {name for name, where in spoken.items() if where == "train"} == {n for n in spoken if "en-us+f1" in n}
     assert {"synthetic/sv+f2/1", "synthetic/fr+m7/2"} < set(spoken)
@@ -86,7 +86,7 @@ def test_voices_that_are_held_out_are_never_trained_on(data):
 
 
 def test_human_recordings_are_varied_until_there_is_enough(data):
-    made = [s for s in prepare.starter_open(data) if s.info.id.startswith(("synthetic/mfa", "synthetic/cmu_arctic"))]
+    made = [s for s in starters.starter_open(data) if s.info.id.startswith(("synthetic/mfa", "synthetic/cmu_arctic"))]
     assert sum(len(stored.poses) for stored in made) >= 8 * 30
     lengths = [len(stored.poses) for stored in made]
     assert lengths[:2] == [90, 90]  # first as they are
@@ -101,22 +101,22 @@ def test_the_tested_seconds_of_the_real_minute_are_not_heard_in_training(data, m
         (folder / name).mkdir(parents=True)
     samples = 0.05 * np.sign(np.sin(2 * np.pi * 120 * np.arange(round(63.53 * RATE)) / RATE))
     samples[48 * RATE :] *= 10
-    soundfile.write(folder / "wave16k" / f"{prepare.beat2.REAL_MINUTE}.wav", samples, RATE)
+    soundfile.write(folder / "wave16k" / f"{starters.beat2.REAL_MINUTE}.wav", samples, RATE)
     motion = standing(63.53)
-    npz.write(motion, folder / "smplxflame_30" / f"{prepare.beat2.REAL_MINUTE}.npz")
-    monkeypatch.setattr(prepare.bandai_namco, "clips", lambda *a: iter([clip("bandai_namco/a_wave-b_normal_001")]))
+    npz.write(motion, folder / "smplxflame_30" / f"{starters.beat2.REAL_MINUTE}.npz")
+    monkeypatch.setattr(starters.bandai_namco, "clips", lambda *a: iter([clip("bandai_namco/a_wave-b_normal_001")]))
     heard: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
-    stored = prepare._stored
+    stored = starters._stored
 
     def spy(info, motion, speech):
         if speech is not None and "2_scott" in info.id:
             heard[info.split].append(speech.samples)
         return stored(info, motion, speech)
 
-    monkeypatch.setattr(prepare, "_stored", spy)
-    monkeypatch.setattr(prepare, "PLANTED_S", 60)
-    monkeypatch.setattr(prepare, "_planted", lambda *a: iter(()))
-    clips = list(prepare.starter(data))
+    monkeypatch.setattr(starters, "_stored", spy)
+    monkeypatch.setattr(starters, "PLANTED_S", 60)
+    monkeypatch.setattr(starters, "_planted", lambda *a: iter(()))
+    clips = list(starters.starter(data))
     assert {"beat2", "bandai_namco", "cmu", "synthetic"} == {c.info.source for c in clips}
     assert len(heard["train"]) == 3  # as it is, and planted on twice
     assert max(np.abs(part).max() for part in heard["train"]) < 0.1
@@ -125,14 +125,14 @@ def test_the_tested_seconds_of_the_real_minute_are_not_heard_in_training(data, m
     assert np.abs(tested).min() > 0.4
     planted = [c.info for c in clips if c.info.source == "synthetic"]
     for info in planted:
-        assert prepare.PLANTED_LICENCE in info.licence
-        assert prepare.STANDING_LICENCE in info.licence
-        assert prepare.beat2.LICENCE in info.licence  # the speech is theirs
+        assert starters.PLANTED_LICENCE in info.licence
+        assert starters.STANDING_LICENCE in info.licence
+        assert starters.beat2.LICENCE in info.licence  # the speech is theirs
 
 
 def test_what_is_missing_is_said_before_anything_is_prepared(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="mfa or cmu_arctic"):
-        prepare.check(tmp_path)
+        starters.check(tmp_path)
     (tmp_path / "speech" / "mfa").mkdir(parents=True)
     (tmp_path / "speech" / "mfa" / "a.wav").touch()
 
@@ -141,4 +141,4 @@ def test_what_is_missing_is_said_before_anything_is_prepared(tmp_path, monkeypat
 
     monkeypatch.setattr(voices, "_library", none)
     with pytest.raises(DataError, match="espeak-ng"):
-        prepare.check(tmp_path)
+        starters.check(tmp_path)

@@ -1,0 +1,98 @@
+"""`cospeech prepare` and `cospeech check`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import UseAppendAction, arg
+
+from cospeech.cli.progress import progress_bar
+from cospeech.errors import ConfigError
+
+
+def prepare(
+    corpus: Annotated[Literal["beat2"], arg(metavar="CORPUS")],
+    source: Annotated[Path, arg(metavar="SRC")],
+    store: Annotated[Path, arg(metavar="STORE")],
+    /,
+    language: Annotated[tuple[str, ...], UseAppendAction] = (),
+    speaker: Annotated[tuple[int, ...], UseAppendAction] = (),
+    additional: bool = False,
+    workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    shard: str | None = None,
+) -> None:
+    """Turn a corpus as it was published into a store, from which everything here learns and is measured.
+
+    An interrupted run goes on where it was. Clips that are no good are left out, and a table says which and why.
+
+    Example: cospeech prepare beat2 beat_english_v2.0.0 beat2.store --speaker 2
+
+    Args:
+        corpus: beat2: a folder with smplxflame_30, wave16k, textgrid and train_test_split.csv, or one with such folders
+            of several languages.
+        source: Its folder.
+        store: Folder to write.
+        language: Of beat2: english, chinese, ... May be given several times. Default: all there are.
+        speaker: Of beat2: number of a speaker. May be given several times. Default: all.
+        additional: Of beat2: train on the takes that its split file calls additional, too.
+        workers: Processes. Default: one for each core.
+        engine: ray: as tasks of Ray Data on all machines of its cluster, which must see the same disk.
+        shard: Make only a part, such as 2/8: for an array of eight jobs on machines that see the same disk.
+    """
+    from cospeech.data import beat2
+    from cospeech.data import prepare as preparing
+
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: must be at least 1.")
+    part = preparing.Part.parse(shard) if shard else None
+    jobs = beat2.jobs(source, language, speaker, additional)
+    which = [corpus, *language, *(f"speaker {number}" for number in speaker), *(["additional"] if additional else [])]
+    with progress_bar(f"prepare {corpus}") as progress:
+        preparing.run(jobs, store, ", ".join(which), workers or os.cpu_count() or 1, part, engine, progress)
+    if left := preparing.left(store):
+        print(f"{left} shards of {store} are left for the other machines")
+    else:
+        _show(store)
+
+
+def check(store: Annotated[Path, arg(metavar="STORE")], /) -> None:
+    """Verify every checksum of a store, and tell what it holds.
+
+    Example: cospeech check beat2.store
+
+    Args:
+        store: Folder that `cospeech prepare` wrote.
+    """
+    from cospeech.data.store import Store
+
+    opened = Store(store)
+    with progress_bar(f"check {store.name}") as progress:
+        for shard in opened.check():
+            progress((shard + 1) / opened.num_shards)
+    print(f"{store}: all {opened.num_shards} shards are as they were written")
+    _show(store)
+
+
+def _show(store: Path) -> None:
+    """What a store holds, its licences, and what was left out."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cospeech.data.prepare import table
+    from cospeech.data.store import Store
+
+    opened = Store(store)
+    print(f"{store}: {opened.corpus}")
+    header, *rows = table(opened)
+    shown = Table(*header)
+    for row in rows:
+        shown.add_row(*row)
+    Console().print(shown)
+    for licence in sorted({info.licence for info in opened.infos}):
+        print(f"licence: {licence}")
+    dropped = opened.dropped()
+    for entry in dropped:
+        print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
+    print(f"kept {len(opened.infos)} clips, left out {len(dropped)}")
