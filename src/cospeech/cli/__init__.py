@@ -15,6 +15,7 @@ from cospeech.cli.convert import convert, view
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
+from cospeech.cli.statistics import statistics
 from cospeech.cli.train import train
 from cospeech.errors import CospeechError, CospeechWarning
 
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
     "prepare": prepare,
     "check": check,
+    "statistics": statistics,
     "train": train,
 }
 
