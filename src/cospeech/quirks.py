@@ -5,8 +5,11 @@ the network for what it never saw: `--quirks none` does that. A model trained he
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cospeech.errors import ConfigError
+
+Protocol = Literal["corrected", "published"]  # of measures and losses: without the papers' mistakes, or with them
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 import numpy as np
+import published_metrics as published
 import pytest
 
 from cospeech import skeleton
+from cospeech.errors import MotionError
 from cospeech.metrics import face
+from cospeech.metrics.interval import estimate
 
 FPS = 30.0
 CLOSE = skeleton.ARKIT_INDEX["mouthClose"]
@@ -46,3 +49,29 @@ def test_closures_that_stay_open_are_counted(names):
     times_s = ((0.5, 0.6), (1.0, 1.1), (1.95, 2.5))  # the last ends after the motion
     phones = [(name, *times) for name, times in zip(names, times_s, strict=True)]
     assert face.open_closures(weights, [*phones, ("a", 1.2, 1.5)], FPS) == (1, 2)
+
+
+def test_published_distances_of_faces():
+    arrays, wanted = published.arrays(), published.VALUES["synthetic"]
+    made, real = (arrays[name].reshape(40, 100, 3) for name in ("face_x", "face_y"))
+    assert face.vertex_mse(made, real).value == pytest.approx(wanted["mse_x_y"], rel=1e-6)
+    assert face.lvd(made, real, "published").value == pytest.approx(wanted["lvd_x_y"], rel=1e-6)
+
+
+def test_velocity_is_of_movement_and_as_published_of_place(rng):
+    real = rng.normal(size=(300, 5, 3))
+    aside = real + 0.1
+    assert face.lvd(aside, real).value == pytest.approx(0, abs=1e-12)
+    assert face.lvd(aside, real, "published").value == pytest.approx(0.1)
+    faster = 2 * real
+    assert face.lvd(faster, real).value == pytest.approx(np.abs(np.diff(real, axis=0)).mean())
+    assert face.vertex_mse(aside, real).value == pytest.approx(0.01)
+
+
+def test_faces_of_long_clips_count_by_their_frames_and_of_one_frame_not_for_their_speed(rng):
+    short, long = rng.normal(size=(10, 5, 3)), rng.normal(size=(290, 5, 3))
+    found = estimate([face.vertex_mse(short + 1, short), face.vertex_mse(long + 2, long)])
+    assert found.value == pytest.approx((10 * 1 + 290 * 4) / 300)
+    assert np.isnan(face.lvd(short[:1], short[:1]).value)
+    with pytest.raises(MotionError, match="cannot be compared"):
+        face.vertex_mse(short, long)

@@ -86,3 +86,25 @@ def test_short_motions_score_zero(num_frames):
     assert physics.slide_cm_s(short.positions, 30) == physics.below_floor_cm(short.positions) == 0
     assert physics.root_drift(short.positions[:, 0], 30) == 0
     assert physics.hands_inside_share(short) == physics.limit_violation_share(np.zeros((num_frames, 55, 3))) == 0
+
+
+def test_a_jump_at_a_seam_is_told_from_what_is_rough_everywhere(rng):
+    time = np.arange(300) / 30
+    path = np.zeros((300, 2, 3))
+    path[:, 0, 1] = np.sin(2 * np.pi * time)  # at most 39 m/s^2, ever again
+    seams = np.array([75, 150, 225])
+    assert physics.seam_jump(path, seams, 30).value < 1.2
+    jumping = path.copy()
+    for seam in seams:
+        jumping[seam:, 1, 0] += 0.2
+    found = physics.seam_jump(jumping, seams, 30)
+    assert found.value > 5
+    assert found.count == pytest.approx(0.2 * 900, rel=0.1)
+    assert physics.seam_jump(jumping, seams + 20, 30).value < 1
+    rough = rng.normal(size=(3000, 1, 3))
+    assert physics.seam_jump(rough, np.arange(50, 2950, 50), 30).value == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("num_frames", "seams"), [(0, [1]), (3, [1]), (50, []), (6, [3])])
+def test_without_seams_or_anything_between_there_is_no_jump(num_frames, seams):
+    assert np.isnan(physics.seam_jump(np.zeros((num_frames, 2, 3)), np.array(seams), 30).value)

@@ -7,22 +7,11 @@ import tiny
 from cospeech.checkpoint import save
 from cospeech.data.voices import Phone
 from cospeech.errors import DataError, FormatError
+from cospeech.metrics.interval import Estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import quality
 from cospeech.recipes.held_out import Excerpt, Voice
-from cospeech.recipes.quality import Estimate, Ratio
-
-
-def test_ratios_are_added_up_before_they_are_divided():
-    assert quality.estimate([Ratio(1, 1), Ratio(0, 3)]).value == 0.25
-    assert quality.estimate([2.0, 4.0]).value == 3.0
-
-
-def test_of_what_must_never_happen_the_worst_counts():
-    assert quality.estimate([0.0, 0.0, 3.0], max) == Estimate(3.0, 3.0, 3.0)
-    assert quality.estimate([0.06, 0.028, np.inf], min).value == 0.028
-    assert str(Estimate(3.0, 3.0, 3.0)) == "3"
 
 
 def test_a_motion_follows_its_own_recording_and_planted_lips_close_on_what_is_said(speech):
@@ -36,19 +25,6 @@ def test_a_motion_follows_its_own_recording_and_planted_lips_close_on_what_is_sa
         assert [p.start_s for p in pausing.phones] == [p.start_s + (3 if p.start_s > 5 else 0) for p in phones]
     found = quality.of_recording(planted, excerpt.speech)
     assert found["jaw follows the energy"].of > 0
-
-
-def test_what_could_not_be_measured_does_not_count():
-    assert quality.estimate([2.0, np.nan, np.inf]).value == 2.0
-    assert np.isnan(quality.estimate([np.nan]).value)
-    assert np.isnan(quality.estimate([]).value)
-
-
-def test_the_interval_is_that_of_the_mean(rng):
-    values = rng.normal(5, 2, size=400).tolist()
-    found = quality.estimate(values)
-    assert found.low < found.value < found.high
-    assert found.high - found.low == pytest.approx(4 * 2 / 20, rel=0.15)  # two standard errors on either side
 
 
 def test_the_table_says_what_passes():

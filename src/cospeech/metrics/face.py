@@ -1,13 +1,19 @@
-"""Does a face live: blinks, and lips that close in pauses and where they must.
+"""Does a face live: blinks, lips that close in pauses and where they must; and how near is it to the real one.
 
-Axes: T frames; faces are (T, 52) ARKit weights in the order of `skeleton.ARKIT`.
+[1] Yi et al. 2023, TalkSHOW, arXiv:2212.04420, section 4: LVD
+[2] MambaTalk, arXiv:2403.09471: EMAGE's code, arXiv:2401.00374
+
+Axes: T frames, V vertices; faces are (T, 52) ARKit weights in the order of `skeleton.ARKIT`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from cospeech import skeleton
+from cospeech.errors import MotionError
+from cospeech.metrics.interval import Ratio
+from cospeech.quirks import Protocol
 
 CLOSED = 0.5  # of both eyelids
 APART = 0.08  # jawOpen less mouthClose, above which lips do not touch
@@ -57,3 +63,47 @@ def open_closures(face: np.ndarray, phones: Sequence[tuple[str, float, float]], 
         if text[:1].lower() in LIPS and last < len(face):
             met.append(not apart[first : max(last, first + 1)].all())
     return len(met) - sum(met), len(met)
+
+
+def vertex_mse(made: np.ndarray, real: np.ndarray) -> Ratio:
+    """Mean squared difference of the coordinates of face vertices (T, V, 3), square metres; clips count by frames.
+
+    0 for the real face, lower is better. Of one mesh: [2] takes all vertices of SMPL-X with the person's shape, jaw and
+    expressions, and nothing else of the pose. The same by either protocol.
+    """
+    total = sum(float(((ours - theirs) ** 2).sum()) for ours, theirs in _pieces(made, real))
+    return Ratio(total / (made[0].size if len(made) else 1), len(made))
+
+
+def lvd(made: np.ndarray, real: np.ndarray, protocol: Protocol = "corrected") -> Ratio:
+    """Landmark velocity difference [1]: mean |difference of what coordinates (T, V, 3) do from frame to frame|, metres.
+
+    0 for a face that moves as the real one does, lower is better.
+
+    Args:
+        protocol: "published" takes what is made in the next frame less what is real in this one for the velocity of
+            what is made, so that this frame cancels out and the difference of places in the next is left: an error of
+            position, which a face that rests in its mean place does well in. Clips count by their frames.
+
+    Returns:
+        NaN of a single frame.
+    """
+    if len(made) < 2:
+        return Ratio(np.nan, np.nan)
+    numbers = made[0].size
+    if protocol == "published":
+        total = sum(float(np.abs(ours - theirs).sum()) for ours, theirs in _pieces(made[1:], real[1:]))
+        return Ratio(total / numbers / (len(made) - 1) * len(made), len(made))
+    differences = (ours - theirs for ours, theirs in _pieces(made, real, overlap=1))
+    return Ratio(sum(float(np.abs(np.diff(each, axis=0)).sum()) for each in differences) / numbers, len(made) - 1)
+
+
+_PIECE = 128  # frames at a time: in double precision a minute of a mesh would take gigabytes
+
+
+def _pieces(made: np.ndarray, real: np.ndarray, overlap: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if made.shape != real.shape:
+        raise MotionError(f"A face of {made.shape} cannot be compared with one of {real.shape}.")
+    for start in range(0, len(made), _PIECE):
+        piece = slice(start, start + _PIECE + overlap)
+        yield made[piece].astype(np.float64), real[piece].astype(np.float64)

@@ -8,6 +8,7 @@ import numpy as np
 
 from cospeech import collision, limits
 from cospeech.body import JointTransforms, joint_positions, mannequin
+from cospeech.metrics.interval import Ratio
 from cospeech.rotation import axis_angle_to_quaternion
 from cospeech.skeleton import FEET, INDEX, NUM_JOINTS, REST_TRANSLATION, WRISTS
 
@@ -50,6 +51,32 @@ def tremor_share(points: np.ndarray, fps: float, band_hz: tuple[float, float] = 
     frequency = np.fft.rfftfreq(window, 1 / fps)
     total = power.sum()
     return float(power[(frequency >= band_hz[0]) & (frequency <= band_hz[1])].sum() / total) if total > 0 else 0.0
+
+
+def seam_jump(points: np.ndarray, seams: np.ndarray, fps: float) -> Ratio:
+    """Largest accelerations of points (T, P, 3) at the seams of windows, m/s^2, of those anywhere else.
+
+    1 for seams that nobody sees; lower is as good. The largest of all points in the four frames about a seam, averaged
+    over seams, by the largest in any four frames that touch none of these, averaged.
+
+    Args:
+        seams: First frame of every window but the first.
+
+    Returns:
+        NaN where there is no seam, or nothing between seams.
+    """
+    acceleration = np.zeros(len(points))
+    acceleration[1:-1] = np.linalg.norm(np.diff(points, 2, axis=0), axis=-1).max(axis=1, initial=0) * fps**2
+    if len(points) < 4 or len(seams) == 0:
+        return Ratio(np.nan, np.nan)
+    largest = np.lib.stride_tricks.sliding_window_view(acceleration, 4).max(axis=-1)  # of frames i to i + 3
+    at = (np.asarray(seams) - 2).clip(0, len(largest) - 1)
+    elsewhere = np.ones(len(largest), bool)
+    for first in at:
+        elsewhere[max(first - 3, 0) : first + 4] = False
+    return (
+        Ratio(float(largest[at].mean()), float(largest[elsewhere].mean())) if elsewhere.any() else Ratio(np.nan, np.nan)
+    )
 
 
 def foot_heights(positions: np.ndarray) -> np.ndarray:

@@ -55,11 +55,11 @@ def protocols(
         subset = dissimilar(alike, SUBSET)
         found["dissimilar subset"] = _both_ways(similarity[np.ix_(subset, subset)])
     order = np.random.default_rng(seed).permutation(len(similarity))
-    batches = [_both_ways(similarity[np.ix_(batch, batch)]) for batch in _batches(order)]
-    if batches:
+    small = [_both_ways(similarity[np.ix_(batch, batch)]) for batch in batches(order)]
+    if small:
         found["small batches"] = {
-            way: {name: float(np.mean([batch[way][name] for batch in batches])) for name in batches[0][way]}
-            for way in batches[0]
+            way: {name: float(np.mean([batch[way][name] for batch in small])) for name in small[0][way]}
+            for way in small[0]
         }
     return found
 
@@ -82,7 +82,8 @@ def _both_ways(similarity: np.ndarray, right: np.ndarray | None = None) -> dict[
     }
 
 
-def _batches(order: np.ndarray) -> Iterator[np.ndarray]:
+def batches(order: np.ndarray) -> Iterator[np.ndarray]:
+    """An order of pairs, 32 at a time; the last ones, which are fewer, are left out."""
     for start in range(0, len(order) - BATCH + 1, BATCH):
         yield order[start : start + BATCH]
 

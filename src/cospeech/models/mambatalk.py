@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cospeech.errors import ConfigError
 from cospeech.nn import published
 from cospeech.nn.convolution import FrozenWaveformBlock
-from cospeech.nn.layers import PostNormBlock, WaveformBlock, sinusoids
+from cospeech.nn.layers import SLOPE, FrameBlock, PostNormBlock, WaveformBlock, frame_convolution, sinusoids
 from cospeech.nn.packed import pack
 from cospeech.nn.quantize import Codebook, Coded
 from cospeech.nn.ssm import Mamba, MambaState
@@ -29,7 +29,6 @@ BODY = ("upper", "hands", "lower")
 PARTS = ("face", *BODY)
 TRANSLATION = "translation"  # whose autoencoder makes steps in x and z, and the height, of what the legs do
 MOTION_CHANNELS = 337
-SLOPE = 0.2  # of every leaky ReLU but those of the encoder of samples
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class MotionEncoder(nn.Module):
     def __init__(self, channels: int, width: int, depth: int):
         super().__init__()
         self.stages = nn.ModuleList(
-            nn.Sequential(_convolution(width if i else channels, width), nn.LeakyReLU(SLOPE), ResidualBlock(width))
+            nn.Sequential(frame_convolution(width if i else channels, width), nn.LeakyReLU(SLOPE), FrameBlock(width))
             for i in range(depth)
         )
 
@@ -122,33 +121,17 @@ class MotionDecoder(nn.Module):
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         width, channels = config.width, config.channels
-        self.blocks = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
+        self.blocks = nn.Sequential(FrameBlock(width), FrameBlock(width))
         self.stages = nn.ModuleList(
-            _convolution(width, width if i < config.depth - 1 else channels) for i in range(config.depth)
+            frame_convolution(width, width if i < config.depth - 1 else channels) for i in range(config.depth)
         )
-        self.last = _convolution(channels, channels)
+        self.last = frame_convolution(channels, channels)
 
     def forward(self, latents: Tensor) -> Tensor:  # (B, T, D) -> (B, T, C)
         h = self.blocks(latents.mT)
         for stage in self.stages:
             h = F.leaky_relu(stage(h), SLOPE)
         return self.last(h).mT
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.first, self.second = _convolution(width, width), _convolution(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, D, T)
-        return x + self.second(F.leaky_relu(self.first(x), SLOPE))
-
-
-def _convolution(channels_in: int, channels_out: int) -> nn.Conv1d:
-    convolution = nn.Conv1d(channels_in, channels_out, 3, padding=1)
-    nn.init.xavier_normal_(convolution.weight)
-    nn.init.zeros_(convolution.bias)
-    return convolution
 
 
 @dataclass(frozen=True)

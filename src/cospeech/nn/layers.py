@@ -1,4 +1,4 @@
-"""Layers of the transformers and of the waveform encoders.
+"""Layers of the transformers, of the waveform encoders, and of what codes motion frame by frame.
 
 [1] Vaswani et al. 2017, Attention is all you need, arXiv:1706.03762, section 3.5
 [2] Su et al. 2021, RoFormer, arXiv:2104.09864
@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cospeech.nn.packed import PackedLinear
+
+SLOPE = 0.2  # of every leaky ReLU of EMAGE and its heirs but those of the encoder of samples
 
 
 def sinusoids(length: int, width: int) -> Tensor:
@@ -192,3 +194,22 @@ def waveform_block_names(theirs: str, ours: str, block: nn.Module) -> dict[str, 
         for tensor in block.get_submodule(our_layer).state_dict():
             names[f"{theirs}.{their_layer}.{tensor}"] = f"{ours}.{our_layer}.{tensor}"
     return names
+
+
+class FrameBlock(nn.Module):
+    """Two convolutions over three frames, added to their input; of EMAGE."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first, self.second = frame_convolution(width, width), frame_convolution(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, W, S)
+        return x + self.second(F.leaky_relu(self.first(x), SLOPE))
+
+
+def frame_convolution(channels_in: int, channels_out: int) -> nn.Conv1d:
+    """Over three frames, as many frames out as in."""
+    convolution = nn.Conv1d(channels_in, channels_out, 3, padding=1)
+    nn.init.xavier_normal_(convolution.weight)
+    nn.init.zeros_(convolution.bias)
+    return convolution

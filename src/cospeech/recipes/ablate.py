@@ -24,6 +24,7 @@ from cospeech.data.stored import StoredClip
 from cospeech.formats.output import check_target, replacing
 from cospeech.guidance import GuidanceConfig
 from cospeech.hearing import Hearing
+from cospeech.metrics.interval import estimate
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
 from cospeech.pipeline import SynTalkerPipeline
@@ -113,7 +114,7 @@ def ablate(run: Path, out: Path, steps: int = 2000, accelerator: str = "cpu") ->
         values = [quality.of_motion(make(e), e.speech) for e in track(excerpts, variant.name)]
         values += [quality.of_recording(make(e), e.speech) for e in track(recordings, f"{variant.name}: recordings")]
         values += [quality.of_several(make, e) for e in track(excerpts[::EVERY], f"{variant.name}: silence")]
-        cells = [str(quality.estimate([v[name] for v in values if name in v])) for name in MEASURES]
+        cells = [str(estimate([v[name] for v in values if name in v])) for name in MEASURES]
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
         with replacing(out) as path:
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")

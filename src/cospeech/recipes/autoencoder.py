@@ -10,7 +10,6 @@ Axes: B clips, T frames, C channels, J joints of a part, V vertices.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,9 +26,9 @@ from cospeech.data.windows import Windows
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing
 from cospeech.models.mambatalk import TRANSLATION, Autoencoder, AutoencoderConfig
+from cospeech.quirks import Protocol
 from cospeech.recipes.loop import Run, Training
 
-Protocol = Literal["corrected", "published"]
 RESULT = "autoencoder.safetensors"
 FPS = 30.0
 SKATING, STANDING = 20.0, 0.95  # weight of feet that move, and how sure the network must be that they stand

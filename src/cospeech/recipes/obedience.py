@@ -23,6 +23,7 @@ from cospeech.data import bandai_namco
 from cospeech.errors import FormatError
 from cospeech.formats.output import check_target, replacing
 from cospeech.metrics import gesture, obedience, physics
+from cospeech.metrics.interval import estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.prompts import Prompt
@@ -161,9 +162,9 @@ def of_the_rest(pipeline: Pipeline, excerpts: Sequence[Excerpt], whole: Sequence
                 cells.append("")  # those arms do something else
                 continue
             never = quality.WANTED[measure].never
-            estimate = quality.estimate([v[measure] for v in values if measure in v], never)
-            wanted, passed = quality.judged(measure, estimate, real)
-            cells.append(f"{estimate.value:.3g}" + ("" if passed else " NO"))
+            shown = estimate([v[measure] for v in values if measure in v], never)
+            wanted, passed = quality.judged(measure, shown, real)
+            cells.append(f"{shown.value:.3g}" + ("" if passed else " NO"))
         rows.append((measure, *cells, wanted))
     return rows
 

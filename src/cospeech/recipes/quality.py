@@ -32,6 +32,7 @@ from cospeech.finish import finish, steady
 from cospeech.formats import npz
 from cospeech.formats.output import check_target, replacing
 from cospeech.metrics import face, gesture, physics
+from cospeech.metrics.interval import Estimate, Ratio, estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.recipes import held_out
@@ -46,26 +47,8 @@ ROOM_DB = -30.0  # of the voice's level: the noise of a room
 SPEAKING_DB = -25.0  # likewise
 
 
-class Ratio(NamedTuple):
-    """Counts that are added up over excerpts before they are divided."""
-
-    count: float
-    of: float
-
-
 Values = dict[str, float | Ratio]  # of one excerpt
 Make = Callable[[Excerpt], Motion]
-
-
-class Estimate(NamedTuple):
-    value: float
-    low: float  # 95 % interval
-    high: float
-
-    def __str__(self) -> str:
-        if np.isnan(self.value):
-            return ""
-        return f"{self.value:.3g}" + ("" if self.low == self.high else f" [{self.low:.3g}, {self.high:.3g}]")
 
 
 class Wanted(NamedTuple):
@@ -265,26 +248,6 @@ def measure(pipeline: Pipeline, speakers: Sequence[Voice], few: bool) -> dict[st
         system: {name: estimate([v[name] for v in values if name in v], WANTED[name].never) for name in WANTED}
         for system, values in found.items()
     }
-
-
-def estimate(values: Sequence[float | Ratio], never: Callable | None = None) -> Estimate:
-    """Mean of values, or ratio of sums, and its 95 % interval by the bootstrap over excerpts (Efron 1979).
-
-    Args:
-        never: `min` or `max`: the worst value instead, which has no interval.
-    """
-    pairs = np.array([v if isinstance(v, Ratio) else (v, 1.0) for v in values], float).reshape(-1, 2)
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
-    if len(pairs) == 0:
-        return Estimate(np.nan, np.nan, np.nan)
-    if never:
-        worst = float(never(pairs[:, 0] / pairs[:, 1]))
-        return Estimate(worst, worst, worst)
-    drawn = np.random.default_rng(0).integers(len(pairs), size=(1000, len(pairs)))
-    samples = pairs[drawn].sum(axis=1)
-    samples = samples[:, 0] / np.maximum(samples[:, 1], 1e-12)
-    middle = pairs.sum(axis=0)
-    return Estimate(float(middle[0] / max(middle[1], 1e-12)), *np.quantile(samples, [0.025, 0.975]).tolist())
 
 
 def run(model: str, data: Path | None, out: Path | None, device: str = "cpu") -> None:

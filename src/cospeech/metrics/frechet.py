@@ -1,0 +1,117 @@
+"""Fréchet distance between Gaussians fitted to two sets of embeddings.
+
+[1] Heusel et al. 2017, arXiv:1706.08500; as Fréchet gesture distance (FGD) Yoon et al. 2020, arXiv:2009.02119
+[2] SynTalker, arXiv:2410.00464, and MambaTalk, arXiv:2403.09471: EMAGE's code, arXiv:2401.00374
+
+Axes: N embeddings, D numbers each.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from cospeech.errors import DataError, MissingExtra
+from cospeech.metrics.interval import Estimate, around
+from cospeech.quirks import Protocol
+
+SAMPLES = 100  # of the bootstrap: each costs three decompositions of (D, D)
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray, protocol: Protocol = "corrected") -> float:
+    """|difference of means|^2 + trace of cov_a + cov_b - 2 (cov_a cov_b)^1/2, of embeddings (N, D) and (M, D).
+
+    0 for equal statistics, lower is better. Comparable for the same embedder and number of embeddings alone: of fewer
+    it is larger, by about the variance times D / N.
+
+    Args:
+        protocol: "published" takes the root of the product as [2] does, with scipy's Schur method, which gives a
+            complex root of what is singular, as every product is of fewer embeddings than D. What is imaginary is
+            dropped up to 0.001 on the diagonal and makes a distance of 1e10 above; 1e-6 is added to both diagonals
+            where the root is not finite. Rounding makes it slightly negative at times. "corrected" takes it from
+            factors of the covariances, which are real.
+
+    Raises:
+        DataError: there are less than two embeddings on a side, or some are not finite.
+        MissingExtra: scipy is missing, for "published".
+    """
+    a, b = (_checked(each) for each in (a, b))
+    if a.shape[1] != b.shape[1]:
+        raise DataError(f"Embeddings of {a.shape[1]} and of {b.shape[1]} numbers: these are of two embedders.")
+    fitted = (*_fitted(a), *_fitted(b))
+    return _published(*fitted) if protocol == "published" else _distance(*fitted)
+
+
+def resampled(made: Sequence[np.ndarray], real: Sequence[np.ndarray], samples: int = SAMPLES) -> np.ndarray:
+    """(samples,) distances of clips drawn with replacement, for `interval.around` and `interval.difference_around`.
+
+    Args:
+        made, real: Embeddings (N, D) of each clip; the same clips on both sides, and the same ones are drawn. So are
+            they of another run of as many clips.
+    """
+    if len(made) != len(real):
+        raise DataError(f"{len(made)} clips cannot be paired with {len(real)} real ones.")
+    sides = [
+        (np.concatenate([_checked(each, 0) for each in side]), [len(each) for each in side]) for side in (made, real)
+    ]
+    drawn = np.random.default_rng(0).multinomial(len(made), np.full(len(made), 1 / len(made)), size=samples)
+    return np.array(
+        [
+            _distance(*(part for each, lengths in sides for part in _fitted(each, np.repeat(counts, lengths))))
+            for counts in drawn
+        ]
+    )
+
+
+def frechet_estimate(made: Sequence[np.ndarray], real: Sequence[np.ndarray], samples: int = SAMPLES) -> Estimate:
+    """The corrected distance and its 95 % interval over clips; arguments as of `resampled`."""
+    value = frechet_distance(np.concatenate(made), np.concatenate(real))
+    if len(made) < 2:
+        return Estimate(value, np.nan, np.nan)
+    found = around(value, resampled(made, real, samples))
+    return found._replace(low=max(found.low, 0.0))
+
+
+def _checked(embeddings: np.ndarray, least: int = 2) -> np.ndarray:
+    if embeddings.ndim != 2 or len(embeddings) < least:
+        raise DataError(f"A Fréchet distance needs {least} embeddings or more on either side, got {embeddings.shape}.")
+    if not np.isfinite(embeddings).all():
+        raise DataError("Embeddings contain NaN or infinity: a motion they are of does, or the embedder is damaged.")
+    return embeddings.astype(np.float64)
+
+
+def _fitted(embeddings: np.ndarray, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and covariance (D, D), of embeddings that count several times where `counts` says so."""
+    counted = np.ones(len(embeddings)) if counts is None else counts.astype(float)
+    total = counted.sum()
+    mean = counted @ embeddings / total
+    centred = embeddings - mean
+    return mean, (centred.T * counted) @ centred / max(total - 1, 1)
+
+
+def _distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
+    # With cov = root root^T the roots of the eigenvalues of cov_a cov_b are the singular values of root_a^T root_b, where
+    # no digits are lost to a root of what is zero but for rounding.
+    cross = np.linalg.svd(_root(cov_a).T @ _root(cov_b), compute_uv=False).sum()
+    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def _root(cov: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(cov)
+    return vectors * np.sqrt(values.clip(min=0))
+
+
+def _published(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
+    try:
+        from scipy.linalg import sqrtm
+    except ModuleNotFoundError as error:
+        raise MissingExtra("scipy", "metrics") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the product is singular
+        root = sqrtm(cov_a @ cov_b)
+        if not np.isfinite(root).all():
+            offset = 1e-6 * np.eye(len(cov_a))
+            root = sqrtm((cov_a + offset) @ (cov_b + offset))
+    if np.iscomplexobj(root) and not (np.abs(np.diagonal(root).imag) <= 1e-3).all():
+        return 1e10
+    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * np.trace(root.real))
