@@ -12,6 +12,7 @@ import tyro
 
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
+from cospeech.cli.evaluate import compare, evaluate
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
@@ -30,6 +31,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "statistics": statistics,
     "train": train,
+    "evaluate": evaluate,
+    "compare": compare,
 }
 
 

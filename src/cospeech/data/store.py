@@ -113,6 +113,10 @@ class Store:
         notes = (_read_note(self.path, shard) for shard in range(self.num_shards))
         return [Dropped(**entry) for note in notes for entry in note["dropped"]]
 
+    def sums(self) -> list[str]:
+        """SHA-256 of every shard, as it was written."""
+        return [_read_note(self.path, shard)["sha256"] for shard in range(self.num_shards)]
+
     def check(self) -> Iterator[int]:
         """Read every shard and compare its checksum. Yields the number of each that is in order.
 

@@ -1,0 +1,131 @@
+"""What a model is measured beside: the real motion as the ceiling, and as the floor motions that know nothing of the
+speech.
+
+- mean pose: of all that is tested on, held still.
+- other clip: the real motion of another clip.
+- shifted: the real motion, moved by half its length against the speech.
+- ground truth: the real motion.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from cospeech import checkpoint as checkpoints
+from cospeech import skeleton
+from cospeech.body import Body, load_smplx, mannequin
+from cospeech.data.store import Store
+from cospeech.data.stored import StoredClip
+from cospeech.files import load_motion
+from cospeech.models.embedder import Embedder
+from cospeech.motion import Motion
+from cospeech.quirks import Protocol
+from cospeech.recipes import scores
+from cospeech.recipes.quality import Values
+from cospeech.recipes.scores import FPS, Ruler
+
+MODEL, OTHER, SHIFTED, REAL = "model", "other clip", "shifted", "ground truth"
+_OF_SPEECH = (  # what is measured of the shifted motion, which is cut where its end meets its beginning
+    *("beat consistency", "wrists follow the energy", "jaw follows the energy"),
+    *("stroke to stress, of shuffled", "lips open in pauses", "lips open on p, b, m", "face MSE, m^2", "LVD, m"),
+)
+_OF_WHOLE_FACE = ("blinks a minute", "lips open in pauses", "lips open on p, b, m")  # where more than the jaw is known
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Measures any of the systems on any of the clips, in whatever process it is called.
+
+    Args:
+        clips: Numbers in the store of those that are tested on.
+        motions: For each of them the file with the model's motion.
+        hop_frames: From one window of the model to the next; None: it has none.
+    """
+
+    store_path: Path
+    clips: tuple[int, ...]
+    motions: tuple[Path, ...]
+    protocol: Protocol
+    body_path: Path | None
+    embedder_path: Path | None
+    joint_speed: np.ndarray
+    mean_pose: np.ndarray  # (55, 3)
+    hop_frames: int | None
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.store_path)
+
+    @cached_property
+    def ruler(self) -> Ruler:
+        return Ruler(self.protocol, body_of(self.body_path), self.joint_speed, self.mean_pose)
+
+    @cached_property
+    def embedder(self) -> Embedder | None:
+        return checkpoints.load_embedder(self.embedder_path).network if self.embedder_path else None
+
+    def __call__(self, task: tuple[str, int]) -> tuple[Values, dict[str, np.ndarray]]:
+        """Measures and embeddings of a system on the clip with a place among `clips`."""
+        system, place = task
+        clip = self.store.clip(self.clips[place])
+        motion = SYSTEMS[system](self, clip, place)
+        values = scores.of_clip(motion, clip, self.ruler, self.hop_frames if system in (MODEL, REAL) else None)
+        if system == SHIFTED:
+            values = {name: value for name, value in values.items() if name in _OF_SPEECH}
+        if system != MODEL and "face" not in clip.info.has:
+            values = {name: value for name, value in values.items() if name not in _OF_WHOLE_FACE}
+        return values, scores.embeddings(motion, self.embedder, self.ruler) if self.embedder else {}
+
+
+def body_of(path: Path | None) -> Body:
+    return mannequin("light") if path is None else load_smplx(path)
+
+
+def _made(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
+    motion = load_motion(measuring.motions[place])
+    if measuring.protocol == "published" and not motion.expressions.any():
+        # Systems without a face are measured with the real one, jaw included.
+        poses = motion.poses.copy()
+        poses[:, skeleton.JAW] = clip.poses[: len(motion), skeleton.JAW]
+        expressions = None if clip.expressions is None else clip.expressions[: len(motion)]
+        motion = replace(motion, poses=poses, expressions=expressions)
+    return motion
+
+
+def _mean_pose(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
+    poses = np.broadcast_to(measuring.mean_pose, clip.poses.shape)
+    return Motion(poses, np.broadcast_to(clip.translation.mean(axis=0), clip.translation.shape), FPS)
+
+
+def _other_clip(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
+    """Of the clip half the list away; forwards and backwards until it is long enough."""
+    count = len(measuring.clips)
+    other = scores.motion_of(measuring.store.clip(measuring.clips[(place + count // 2) % count]))
+    there_and_back = np.concatenate([np.arange(len(other)), np.arange(len(other))[-2:0:-1]])
+    return _rearranged(other, np.resize(there_and_back, clip.info.num_frames))
+
+
+def _shifted(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
+    frames = np.arange(clip.info.num_frames)
+    return _rearranged(scores.motion_of(clip), np.roll(frames, len(frames) // 2))
+
+
+def _real(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
+    return scores.motion_of(clip)
+
+
+def _rearranged(motion: Motion, frames: np.ndarray) -> Motion:
+    face = None if motion.face is None else motion.face[frames]
+    return Motion(motion.poses[frames], motion.translation[frames], FPS, motion.expressions[frames], face, motion.betas)
+
+
+SYSTEMS: dict[str, Callable[[Measuring, StoredClip, int], Motion]] = {
+    MODEL: _made,
+    "mean pose": _mean_pose,
+    OTHER: _other_clip,
+    SHIFTED: _shifted,
+    REAL: _real,
+}

@@ -1,0 +1,365 @@
+"""Evaluate a model on the clips of a store: make motion for each, measure it, and set it beside floor and ceiling.
+
+    cospeech evaluate starter beat2.store --out results/starter
+
+Beside the model the motions of `recipes.beside` are measured: what a measure says means little but between these.
+
+A run leaves in its folder settings.json, motions/ (one npz a clip; an interrupted run goes on where it was),
+embeddings.npz, report.json with every value of every clip, and report.html.
+"""
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import cospeech
+from cospeech import checkpoint as checkpoints
+from cospeech import rotation
+from cospeech.data.statistics import joint_speed
+from cospeech.data.store import Store
+from cospeech.data.stored import ClipInfo, StoredClip
+from cospeech.errors import ConfigError, DataError
+from cospeech.files import load_motion
+from cospeech.formats import npz
+from cospeech.formats.output import replacing
+from cospeech.metrics.frechet import frechet_distance, frechet_estimate
+from cospeech.metrics.interval import Estimate, Ratio, estimate
+from cospeech.motion import Motion
+from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.prompts import Prompt
+from cospeech.quirks import Protocol
+from cospeech.recipes import quality, report, scores
+from cospeech.recipes.beside import OTHER, REAL, SYSTEMS, Measuring, body_of
+from cospeech.recipes.scores import FPS, RATE
+from cospeech.speech import Speech
+
+SETTINGS, REPORT, EMBEDDINGS, MOTIONS = "settings.json", "report.json", "embeddings.npz", "motions"
+VERSION = 1
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Args:
+    protocol: "published" generates and measures as the papers' code does: the model is shown the first frames of the
+        real motion, diffusion runs all its steps with noise, a face it has none of is the real one. "corrected": it
+        starts from rest and is asked for what `cospeech generate` gives.
+    embedder: What `cospeech import embedder` or `cospeech train embedder` made. None: no Fréchet distance.
+    body: A SMPL-X file, whose joints and face are measured instead of the mannequin's.
+    speaker: Of a model that knows several: whose manner; None: of each clip's own speaker.
+    """
+
+    model: str
+    store: Path
+    out: Path
+    protocol: Protocol = "corrected"
+    split: str = "test"
+    embedder: Path | None = None
+    body: Path | None = None
+    seed: int = 0
+    steps: int | None = None
+    prompts: tuple[Prompt, ...] = ()
+    device: str = "cpu"
+    workers: int = 1  # processes that measure
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+
+def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
+    """Returns the content of report.json.
+
+    Args:
+        progress: Given the name of what is being done, a context manager of a function that is called with the share.
+    """
+    store = Store(settings.store)
+    places = test_clips(store, settings.split)
+    body_of(settings.body)
+    if settings.embedder:
+        checkpoints.load_embedder(settings.embedder)
+    checkpoint = checkpoints.find(settings.model)
+    _begin(settings, store, checkpoint)
+    pipeline = load_pipeline(settings.model, _devices(settings.device)[0])
+    with progress("generate") as share:
+        generate(settings, store, places, pipeline, share)
+    measuring = Measuring(
+        settings.store,
+        tuple(places),
+        tuple(motion_path(settings.out, store.infos[place]) for place in places),
+        settings.protocol,
+        settings.body,
+        settings.embedder,
+        _joint_speed(store, settings),
+        _mean_pose(store, places),
+        pipeline.windows.hop_frames if pipeline.windows is not None else None,
+    )
+    systems = [name for name in SYSTEMS if name != OTHER or len(places) > 1]
+    tasks = [(system, place) for system in systems for place in range(len(places))]
+    with progress("measure") as share:
+        found = _all(measuring, tasks, settings.workers, share)
+    of_system = {name: [each for (of, _), each in zip(tasks, found, strict=True) if of == name] for name in systems}
+    embedded = {name: [vectors for _, vectors in each] for name, each in of_system.items()}
+    _save_embeddings(settings.out / EMBEDDINGS, embedded)
+    card = (checkpoint / checkpoints.CARD).read_text(encoding="utf-8")
+    content = {
+        "version": VERSION,
+        "model": {
+            "name": pipeline.config.name,
+            "licence": pipeline.config.licence,
+            "sums": _digest((checkpoint / checkpoints.SUMS).read_bytes()),
+        },
+        "store": {"corpus": store.corpus, "sums": _digest("".join(store.sums()).encode())},
+        "protocol": settings.protocol,
+        "settings": _plain(settings),
+        "versions": {
+            "cospeech": cospeech.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "clips": [
+            {"id": info.id, "seconds": round(info.num_frames / FPS, 3), "trained_on": learned_from(card, info.id)}
+            for info in (store.infos[place] for place in places)
+        ],
+        "systems": {
+            name: {
+                "measures": summary([values for values, _ in each], embedded[name], embedded[REAL], settings.protocol),
+                "clips": [_json(values) for values, _ in each],
+            }
+            for name, each in of_system.items()
+        },
+        "notes": _notes(settings, embedded[REAL]),
+    }
+    with replacing(settings.out / REPORT) as path:
+        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    report.write(content, settings.out / "report.html", lambda place: _player(settings, store, places[place]))
+    return content
+
+
+def test_clips(store: Store, split: str) -> list[int]:
+    """Numbers in `store.infos` of the clips of a split that have speech and motion."""
+    found = [
+        n for n, info in enumerate(store.infos) if info.split == split and info.num_samples and "upper" in info.has
+    ]
+    if not found:
+        raise DataError(f"{store.path}: no clip of its split `{split}` has a recording and a motion to compare with.")
+    return found
+
+
+def generate(settings: Evaluate, store: Store, places: Sequence[int], pipeline: Pipeline, progress: Progress) -> None:
+    """Make the motions that are not there yet, on all devices."""
+    (settings.out / MOTIONS).mkdir(parents=True, exist_ok=True)
+    left = [n for n in places if not motion_path(settings.out, store.infos[n]).is_file()]
+    devices = _devices(settings.device)
+    if len(devices) == 1:
+        for count, number in enumerate(left, 1):
+            _generate_one(settings, pipeline, store.clip(number))
+            progress(count / len(left))
+        return
+    with ProcessPoolExecutor(len(devices), mp_context=get_context("spawn")) as pool:
+        parts = [left[n :: len(devices)] for n in range(len(devices))]
+        for count, _ in enumerate(pool.map(partial(_generate_part, settings), devices, parts), 1):
+            progress(count / len(devices))
+
+
+def _generate_part(settings: Evaluate, device: str, numbers: Sequence[int]) -> None:
+    store, pipeline = Store(settings.store), load_pipeline(settings.model, device)
+    for number in numbers:
+        _generate_one(settings, pipeline, store.clip(number))
+
+
+def _generate_one(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
+    speech = Speech(clip.samples, RATE, clip.info.words)
+    published = settings.protocol == "published"
+    speaker = getattr(pipeline.config, "speaker", None)
+    if speaker is not None and clip.info.speaker.isdecimal():
+        speaker = int(clip.info.speaker)
+    motion = pipeline.generate(
+        speech,
+        timeline=settings.prompts,
+        speaker=speaker,
+        seed=settings.seed,
+        seed_motion=scores.motion_of(clip) if published else None,
+        steps=settings.steps,
+        sampler="ddpm" if published and pipeline.has_chance else None,
+    )
+    npz.write(replace(motion, betas=clip.betas), motion_path(settings.out, clip.info))
+
+
+def motion_path(out: Path, info: ClipInfo) -> Path:
+    return out / MOTIONS / (re.sub(r"[^\w.-]", "_", info.id) + ".npz")
+
+
+def summary(
+    values: Sequence[quality.Values],
+    embedded: Sequence[Mapping[str, np.ndarray]],
+    real: Sequence[Mapping[str, np.ndarray]],
+    protocol: Protocol,
+) -> dict[str, list[float | None]]:
+    """Measure -> value and 95 % interval, over clips; a measure that no clip has is left out."""
+    found: dict[str, Estimate] = {}
+    if embedded[0]:
+        for name, title in ((scores.WHOLE, "FGD"), *((band, f"FGD, {band} band") for band in scores.BANDS)):
+            made, true = ([clip[name] for clip in side if len(clip[name])] for side in (embedded, real))
+            if sum(map(len, true)) > 1:
+                found[title] = _frechet(made, true, protocol)
+    for name in dict.fromkeys(name for clip in values for name in clip):
+        never = quality.WANTED[name].never if name in quality.WANTED else None
+        found[name] = estimate([clip[name] for clip in values if name in clip], never)
+    return {
+        name: [round(number, 9) if np.isfinite(number) else None for number in each]
+        for name, each in found.items()
+        if np.isfinite(each.value)
+    }
+
+
+def _frechet(made: Sequence[np.ndarray], real: Sequence[np.ndarray], protocol: Protocol) -> Estimate:
+    if protocol == "corrected":
+        return frechet_estimate(made, real)
+    value = frechet_distance(np.concatenate(made), np.concatenate(real), protocol)
+    return Estimate(value, np.nan, np.nan)
+
+
+def learned_from(card: str, clip: str) -> bool:
+    """Whether a CARD names the clip, or the take it is of, among what was learned from."""
+    return (
+        re.search(rf"(?<![\w/]){re.escape(clip)}(?![\w/])|(?<!\w){re.escape(clip.split('/')[-1])}(?!\w)", card)
+        is not None
+    )
+
+
+# --- parts of it ------------------------------------------------------------------------------------------------------
+
+
+def _all(
+    measuring: Measuring, tasks: Sequence[tuple[str, int]], workers: int, progress: Progress
+) -> list[tuple[quality.Values, dict[str, np.ndarray]]]:
+    def counted(results: Iterator) -> list:
+        found = []
+        for each in results:
+            found.append(each)
+            progress(len(found) / len(tasks))
+        return found
+
+    if workers == 1 or len(tasks) < 4:
+        return counted(map(measuring, tasks))
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        return counted(pool.map(measuring, tasks, chunksize=-(-len(tasks) // (8 * workers))))
+
+
+def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> None:
+    """Settle that the folder is new, or holds an interrupted run with the same settings."""
+    wanted = {
+        **{
+            name: value for name, value in _plain(settings).items() if name not in ("out", "device", "workers", "store")
+        },
+        "model_sums": _digest((checkpoint / checkpoints.SUMS).read_bytes()),
+        "store_sums": _digest("".join(store.sums()).encode()),
+    }
+    path = settings.out / SETTINGS
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
+        made_of = ("model_sums", "store_sums", "protocol", "split", "seed", "steps", "prompts")
+        if any(found.get(name) != wanted[name] for name in made_of):
+            raise ConfigError(f"{settings.out}: was begun with other settings, see {SETTINGS}. Choose another folder.")
+    elif settings.out.is_dir() and any(settings.out.iterdir()):
+        raise ConfigError(f"{settings.out}: holds other files. Choose a new or empty folder.")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+
+
+def _plain(settings: Evaluate) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(settings), default=str))
+
+
+def _devices(device: str) -> list[str]:
+    """All that a name stands for: of cuda every one there is."""
+    if device == "cuda" and torch.cuda.device_count() > 1:
+        return [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    return [device]
+
+
+def _joint_speed(store: Store, settings: Evaluate) -> np.ndarray:
+    """Of what the store has for training, else of what is tested on."""
+    real = [n for n, info in enumerate(store.infos) if info.num_samples and "upper" in info.has and info.num_frames > 1]
+    chosen = [n for n in real if store.infos[n].split == "train"] or [
+        n for n in real if store.infos[n].split == settings.split
+    ]
+    return joint_speed(map(store.clip, chosen), body_of(settings.body))
+
+
+def _mean_pose(store: Store, places: Sequence[int]) -> np.ndarray:
+    """(55, 3) the mean pose of the real motions."""
+    total = sum(rotation.axis_angle_to_rotation_6d(store.clip(n).poses).astype(np.float64).sum(axis=0) for n in places)
+    return rotation.rotation_6d_to_axis_angle(total / sum(store.infos[n].num_frames for n in places)).astype(np.float32)
+
+
+def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> None:
+    arrays = {
+        f"{system}/{place}/{name}": vectors
+        for system, clips in embedded.items()
+        for place, clip in enumerate(clips)
+        for name, vectors in clip.items()
+    }
+    if arrays:
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, **arrays)
+
+
+def _notes(settings: Evaluate, real: Sequence[Mapping[str, np.ndarray]]) -> list[str]:
+    notes = []
+    if not settings.embedder:
+        notes.append(
+            "No Fréchet distances: they need --embedder, made by `cospeech import embedder` from the released "
+            "AESKConv_240_100.bin or by `cospeech train embedder`."
+        )
+    elif not any(len(clip[scores.WHOLE]) for clip in real):
+        notes.append("No Fréchet distances: every clip is shorter than what the embedder sees at a time.")
+    if settings.body is None:
+        notes.append(
+            "Joints are those of the shipped body. With --body and a SMPL-X file they are those of the papers."
+        )
+        notes.append("No errors of the face: they need a SMPL-X file as --body, and FLAME expressions on both sides.")
+    return notes
+
+
+def _json(values: quality.Values) -> dict[str, list[float] | None]:
+    """Measure -> count and of what; None where there was nothing to measure."""
+    pairs = {name: value if isinstance(value, Ratio) else Ratio(value, 1.0) for name, value in values.items()}
+    return {name: [float(x) for x in pair] if np.isfinite(pair).all() else None for name, pair in pairs.items()}
+
+
+def _player(settings: Evaluate, store: Store, number: int) -> tuple[Motion, Motion, Speech]:
+    """What was made for a clip, the real motion, and the speech of both."""
+    clip = store.clip(number)
+    made = load_motion(motion_path(settings.out, clip.info))
+    return made, scores.motion_of(clip), Speech(clip.samples, RATE)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """report.json of a finished run."""
+    try:
+        content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise DataError(f"{folder}: its report is of version {content['version']}, expected {VERSION}.")
+        return content
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: holds no {REPORT} of `cospeech evaluate` ({error}).") from None

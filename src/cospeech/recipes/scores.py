@@ -1,0 +1,101 @@
+"""What is measured of a motion that was made for a clip of a store, beside the real one.
+
+The measures of the papers (beat consistency, diversity, face) by either protocol, and what they cannot see: whether the
+motion fits its own speech better than another's, how feet, hands and joints behave, whether seams show
+(`recipes.quality` has most of these and says what is wanted of them). The Fréchet distances are of all clips together:
+`embeddings` here, the distance in `recipes.evaluate`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cospeech import skeleton
+from cospeech.body import Body, joint_positions, joint_transforms, mannequin, skin
+from cospeech.data.stored import StoredClip
+from cospeech.metrics import bands, beat, diversity, face, physics
+from cospeech.models.embedder import Embedder, embed
+from cospeech.motion import Motion
+from cospeech.quirks import Protocol
+from cospeech.recipes import quality
+from cospeech.recipes.quality import Values
+from cospeech.speech import Speech
+
+RATE, FPS = 16_000, 30
+WHOLE, BANDS = "all", bands.Bands._fields  # what embeddings are of
+# What is better: -1 less, 1 more, 0 as real people have it.
+PUBLISHED = {"FGD": -1, "beat consistency": 1, "L1 diversity, m": 0, "face MSE, m^2": -1, "LVD, m": -1}
+BAND_FGD = {f"FGD, {band} band": -1 for band in BANDS}
+BETTER = {
+    **PUBLISHED,
+    **BAND_FGD,
+    "wrists follow the energy": 1,
+    "jaw follows the energy": 0,
+    "seam jump": -1,
+    "slide in contact, cm/s": -1,
+    "deepest foot below the floor, cm": -1,
+    "hands inside the body": -1,
+    "joints outside their limits": -1,
+    "root drift, m a minute": -1,
+    "lips open in pauses": -1,
+    "lips open on p, b, m": -1,
+    "8-15 Hz in wrist velocity": -1,
+}
+
+
+class Ruler(NamedTuple):
+    """What motions are measured with."""
+
+    protocol: Protocol
+    body: Body  # its joints, and of the face its vertices
+    joint_speed: np.ndarray  # (55,) m/s, of real motion
+    about: np.ndarray  # (55, 3) pose about which bands move
+
+
+def motion_of(clip: StoredClip) -> Motion:
+    """The real motion of a clip."""
+    shown = clip.face if clip.face.any() else None
+    return Motion(clip.poses, clip.translation, FPS, clip.expressions, shown, clip.betas)
+
+
+def of_clip(made: Motion, clip: StoredClip, ruler: Ruler, hop_frames: int | None = None) -> Values:
+    """All measures of one motion.
+
+    Args:
+        made: As long as the clip, or shorter where a published system leaves out the end.
+        hop_frames: From one window of the model to the next; None: it has no windows.
+    """
+    num_frames = min(len(made), clip.info.num_frames)
+    seconds = num_frames / FPS
+    made, speech = made[0:seconds], Speech(clip.samples, RATE).cut(0, seconds)
+    values: Values = {}
+    joints = joint_positions(ruler.body, made.poses, np.zeros_like(made.translation))
+    onsets = beat.onset_times(clip.samples, RATE, num_frames, ruler.protocol)
+    values["beat consistency"] = beat.beat_consistency(joints, onsets, ruler.joint_speed, ruler.protocol)
+    values["L1 diversity, m"] = diversity.l1_diversity(joints)
+    values |= _of_face(made, motion_of(clip)[0:seconds], ruler)
+    if hop_frames:
+        wrists = physics.wrists_in_chest(joint_transforms(mannequin(), made.poses, made.translation))
+        values["seam jump"] = physics.seam_jump(wrists, np.arange(hop_frames, num_frames, hop_frames), FPS)
+    return values | quality.of_recording(made, speech) | quality.of_motion(made, speech) | quality.of_minute(made)
+
+
+def _of_face(made: Motion, real: Motion, ruler: Ruler) -> Values:
+    """Errors of the face's vertices, where both faces are known in one kind of shapes."""
+    if ruler.body.expression_shapes is not None and made.expressions.any() and real.expressions.any():
+        ours, theirs = (_vertices(each, ruler.body) for each in (made, real))
+        return {"face MSE, m^2": face.vertex_mse(ours, theirs), "LVD, m": face.lvd(ours, theirs, ruler.protocol)}
+    return {}
+
+
+def _vertices(motion: Motion, body: Body) -> np.ndarray:
+    """(T, V, 3) with jaw and expressions alone."""
+    poses = np.zeros_like(motion.poses)
+    poses[:, skeleton.JAW] = motion.poses[:, skeleton.JAW]
+    return skin(body, poses, np.zeros_like(motion.translation), expressions=motion.expressions)
+
+
+def embeddings(made: Motion, embedder: Embedder, ruler: Ruler) -> dict[str, np.ndarray]:
+    """ "all" and the name of each band -> (S, C)."""
+    of_bands = bands.split(made.poses, FPS, ruler.about)._asdict()
+    return {name: embed(embedder, poses, ruler.protocol) for name, poses in {WHOLE: made.poses, **of_bands}.items()}
