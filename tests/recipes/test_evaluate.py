@@ -132,7 +132,7 @@ def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model,
 generate_one = evaluate._generate_one
 
 
-class quiet:  # noqa: N801
+class quiet:
     def __init__(self, name):
         pass
 
