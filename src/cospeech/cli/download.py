@@ -63,7 +63,7 @@ def download(
     print(_summary(plan))
     with progress_bar(f"download {name}") as progress:
         downloads.fetch(plan, progress)
-    print(f"{len(plan.here) + len(plan.wanted)} files in {out}, their SHA-256 in {out / downloads.SUMS}")
+    print(f"{len(plan.here) + len(plan.wanted)} files in {out}; {downloads.SUMS} there has the sums of those that came")
     for command in known.then:
         if not system or "--system" not in command or f"--system {system}" in command:
             print(f"next: {command.format(out=out)}")

@@ -11,11 +11,12 @@ that library throws away what has come of a file when it is interrupted (hugging
 import shutil
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from queue import SimpleQueue
 from typing import Literal
 
 from cospeech.download import transfer
@@ -170,24 +171,44 @@ def fetch(plan: Plan, progress: Progress = lambda done: None) -> None:
     def get(wanted: Wanted) -> None:
         target = plan.out / wanted.path
         sha256 = transfer.fetch(wanted.url, target, wanted.size, wanted.sha256, advance, stop)
-        with lock:  # the sum first: a file without one would not be taken for ours
-            _add_sum(plan.out, wanted.path, sha256)
+        with lock:
+            if stop.is_set():
+                raise transfer.Stopped
+            _add_sum(plan.out, wanted.path, sha256)  # first: a file without a sum would not be taken for ours
             transfer.settle(target)
 
+    waiting, outcomes = deque(plan.wanted), SimpleQueue[Exception | None]()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                wanted = waiting.popleft()
+            except IndexError:  # all are taken
+                return
+            try:
+                get(wanted)
+                outcomes.put(None)
+            except Exception as error:  # raised where it is waited for
+                outcomes.put(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
     failed, in_a_row = [], 0
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        try:
-            for future in as_completed([pool.submit(get, wanted) for wanted in plan.wanted]):
-                if error := future.exception():
-                    if not isinstance(error, DownloadError):
-                        raise error
-                    failed.append(str(error))
-                in_a_row = in_a_row + 1 if error else 0
-                if in_a_row == _PATIENCE:
-                    break
-        finally:
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in plan.wanted:
+            error = outcomes.get()
+            if error is not None and not isinstance(error, DownloadError):
+                raise error
+            in_a_row = in_a_row + 1 if error else 0
+            failed += [str(error)] * bool(error)
+            if in_a_row == _PATIENCE:
+                break
+    finally:
+        with lock:
             stop.set()
-            pool.shutdown(cancel_futures=True)
+    for thread in threads:  # not after an interruption: some may be waiting for a host that does not answer
+        thread.join()
     if len(failed) > 1:
         raise DownloadError(f"{failed[0]} {len(failed) - 1} more failed.")
     if failed:
@@ -213,11 +234,11 @@ def _whole(
 ) -> set[str]:
     """Paths of chosen files that are here and still have the sums they had when they came."""
     names = {_below(source, file.path) for source in chosen for file in source.files}
-    folders = {_below(source, folder) for source in chosen for folder in source.folders}
+    folders = [_below(source, folder) for source in chosen for folder in source.folders]
     ours = [
         path
         for path in sums
-        if (path in names or (str(PurePosixPath(path).parent) in folders and _takes(choice, path)))
+        if (path in names or (_takes(choice, path) and any(fnmatchcase(path, folder) for folder in folders)))
         and (out / path).is_file()
     ]
     total, done, whole = sum((out / path).stat().st_size for path in ours), 0, set()

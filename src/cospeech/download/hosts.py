@@ -10,7 +10,7 @@ from cospeech.download.table import File, Hub, Web
 from cospeech.errors import DownloadError
 
 # Names of files in a listing become names of files here, so they are nothing but names.
-_PLAIN_NAME = re.compile(r"\w[\w.=-]*", re.ASCII)
+_PLAIN_NAME = re.compile(r"\w[\w .()=+-]*", re.ASCII)
 
 
 class WebHost:
@@ -18,7 +18,7 @@ class WebHost:
         base = urlsplit(web.url)
         self._base = mirror + base.path if mirror else web.url
 
-    def files_in(self, folder: str) -> list[File] | None:
+    def files_in(self, pattern: str) -> list[File] | None:
         return None  # plain files have no listing
 
     def ask(self, files: Sequence[File]) -> list[File | None]:
@@ -35,22 +35,23 @@ class HubHost:
         self._hub, self._mirror = hub, mirror
         self._commit = hub.revision if re.fullmatch("[0-9a-f]{40}", hub.revision) else None
 
-    def files_in(self, folder: str) -> list[File] | None:
-        """The files in a folder, not in those below it; None where there is no such folder."""
+    def files_in(self, pattern: str) -> list[File] | None:
+        """The files that `folder/*.suffix` means; None where there is no such folder."""
         from huggingface_hub.errors import EntryNotFoundError
         from huggingface_hub.hf_api import RepoFile
 
+        folder, _, suffix = pattern.partition("/*")
+        hub = self._hub
         try:
             with self._asking():
-                tree = self._api().list_repo_tree(self._hub.repository, folder, **self._at())
-                entries = [entry for entry in tree if isinstance(entry, RepoFile)]
+                tree = self._api().list_repo_tree(hub.repository, folder, revision=self._pin(), repo_type=hub.kind)
+                entries = [entry for entry in tree if isinstance(entry, RepoFile) and entry.path.endswith(suffix)]
         except EntryNotFoundError:
             return None
         for entry in entries:
-            name = entry.path.removeprefix(f"{folder}/")
-            if not _PLAIN_NAME.fullmatch(name):
-                raise DownloadError(f"{self._hub.page}: lists {entry.path!r}, no plain name in {folder}. Refused.")
-        return [File(entry.path, entry.size, entry.lfs and entry.lfs.sha256) for entry in entries]
+            if not _PLAIN_NAME.fullmatch(entry.path.removeprefix(f"{folder}/")):
+                raise DownloadError(f"{hub.page}: lists {entry.path!r}, no plain name in {folder}. Refused.")
+        return [File(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None) for entry in entries]
 
     def ask(self, files: Sequence[File]) -> list[File | None]:
         """The files with size and SHA-256 as far as the hub knows them; None for those it does not have.
@@ -58,24 +59,26 @@ class HubHost:
         Raises:
             DownloadError: the hub cannot be asked, or has a file of another SHA-256 than is known.
         """
+        from huggingface_hub.hf_api import RepoFile
+
         unknown = [file.path for file in files if file.size is None]
         if not unknown:
             return list(files)
+        hub = self._hub
         with self._asking():
-            found = self._api().get_paths_info(self._hub.repository, unknown, **self._at())
-        entries = {entry.path: entry for entry in found}
+            found = self._api().get_paths_info(hub.repository, unknown, revision=self._pin(), repo_type=hub.kind)
+        entries = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
         answers: list[File | None] = []
         for file in files:
-            entry = entries.get(file.path)
             if file.size is not None:
                 answers.append(file)
-            elif entry is None or not hasattr(entry, "size"):
+            elif (entry := entries.get(file.path)) is None:
                 answers.append(None)
             else:
                 sha256 = entry.lfs.sha256 if entry.lfs else None
                 if sha256 and file.sha256 and sha256 != file.sha256:
                     raise DownloadError(
-                        f"{self._hub.page}: {file.path} has the SHA-256 {sha256} there, but {file.sha256} is known of "
+                        f"{hub.page}: {file.path} has the SHA-256 {sha256} there, but {file.sha256} is known of "
                         "it. It has been exchanged."
                     )
                 answers.append(replace(file, size=entry.size, sha256=file.sha256 or sha256))
@@ -89,12 +92,13 @@ class HubHost:
             hub.repository, path, repo_type=hub.kind, revision=self._commit or hub.revision, endpoint=self._mirror
         )
 
-    def _at(self) -> dict[str, str]:
+    def _pin(self) -> str:
+        """The commit that the revision names."""
+        hub = self._hub
         if self._commit is None:
-            hub = self._hub
             with self._asking():
                 self._commit = self._api().repo_info(hub.repository, revision=hub.revision, repo_type=hub.kind).sha
-        return {"revision": self._commit or self._hub.revision, "repo_type": self._hub.kind}
+        return self._commit or hub.revision
 
     def _api(self):
         from huggingface_hub import HfApi

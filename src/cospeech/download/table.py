@@ -54,7 +54,7 @@ class Source:
     meaning: str  # of the licence, in plain words
     terms: tuple[str, ...]  # pages where they can be read
     files: tuple[File, ...] = ()
-    folders: tuple[str, ...] = ()  # of which the files of all chosen speakers are wanted
+    folders: tuple[str, ...] = ()  # such as folder/*.npz: those of the chosen speakers are wanted
     into: str = ""  # folder that the files are put in
 
     @property
@@ -288,7 +288,10 @@ BEAT2 = Published(
                 File(f"{_WEIGHTS}/vocab.pkl"),
                 File("beat_{language}_v2.0.0/train_test_split.csv"),
             ),
-            folders=tuple(f"beat_{{language}}_v2.0.0/{name}" for name in ("smplxflame_30", "wave16k", "textgrid")),
+            folders=tuple(
+                f"beat_{{language}}_v2.0.0/{files}"
+                for files in ("smplxflame_30/*.npz", "wave16k/*.wav", "textgrid/*.TextGrid")
+            ),
         ),
     ),
     then=("cospeech prepare beat2 {out} STORE",),

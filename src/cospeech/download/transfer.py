@@ -126,14 +126,14 @@ def _cannot_write(target: Path, error: OSError) -> DownloadError:
 def _receive(
     url: str, part: Path, size: int | None, sha256: str | None, advance: Callable[[int], None], stop: threading.Event
 ) -> None:
-    """Attempts until the part is whole; those that bring something do not count."""
-    failures = 0
+    """Attempts until the part is whole; those that get further than all before them do not count as failed."""
+    failures, furthest = 0, _length(part)
     while size is None or _length(part) < size or size == 0:
-        before = _length(part)
         try:
             return _attempt(url, part, size, sha256, advance, stop)
         except _Cut as cut:
-            failures = 0 if _length(part) > before else failures + 1
+            failures = 0 if _length(part) > furthest else failures + 1
+            furthest = max(furthest, _length(part))
             if failures > len(_PAUSES_S):
                 raise DownloadError(f"{url}: {cut}, {failures} times in a row. {_AGAIN}") from None
             if stop.wait(max(_PAUSES_S[max(failures - 1, 0)], cut.wait_s)):
