@@ -12,6 +12,7 @@ import tyro
 
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
+from cospeech.cli.download import download
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "view": view,
     "models": models,
     "bench": bench,
+    "download": download,
     "import": import_,
     "prepare": prepare,
     "check": check,
