@@ -42,7 +42,7 @@ def test_the_command_measures_the_part_that_is_asked_for(tmp_path, rng, capsys):
     clips = [clip("a", 20, rng), clip("b", 30, rng, speaker="4"), clip("c", 25, rng, split="test", speaker="4")]
     write_store(tmp_path / "store", clips)
     out = tmp_path / "four.safetensors"
-    assert cli.main(["statistics", str(tmp_path / "store"), str(out), "--speaker", "4"]) == 0
+    assert cli.main(["statistics", str(tmp_path / "store"), str(out), "--speakers", "4"]) == 0
     assert "of 1 clips" in capsys.readouterr().out
     wanted = statistics(clips[1:2], mannequin("light"))
     found = load_file(out)
@@ -50,8 +50,8 @@ def test_the_command_measures_the_part_that_is_asked_for(tmp_path, rng, capsys):
     np.testing.assert_array_equal(found["joint_speed"], wanted["joint_speed"])
     for arguments, message in (
         (["four.npz"], "can be written as .safetensors"),
-        ([str(out), "--speaker", "9"], "has no such clip"),
-        ([str(out), "--source", "beat2"], "has no such clip"),
+        ([str(out), "--speakers", "9"], "has no such clip"),
+        ([str(out), "--sources", "beat2"], "has no such clip"),
     ):
         assert cli.main(["statistics", str(tmp_path / "store"), *arguments]) == 2
         assert message in capsys.readouterr().err

@@ -13,6 +13,7 @@ import tyro
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
 from cospeech.cli.evaluate import compare, evaluate
+from cospeech.cli.download import download
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "view": view,
     "models": models,
     "bench": bench,
+    "download": download,
     "import": import_,
     "prepare": prepare,
     "check": check,

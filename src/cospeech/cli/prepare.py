@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import arg
 
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError
@@ -16,8 +16,8 @@ def prepare(
     source: Annotated[Path, arg(metavar="SRC")],
     store: Annotated[Path, arg(metavar="STORE")],
     /,
-    language: Annotated[tuple[str, ...], UseAppendAction] = (),
-    speaker: Annotated[tuple[int, ...], UseAppendAction] = (),
+    languages: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = (),
+    speakers: Annotated[tuple[int, ...], arg(metavar="NUMBER ...")] = (),
     additional: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -27,15 +27,15 @@ def prepare(
 
     An interrupted run goes on where it was. Clips that are no good are left out, and a table says which and why.
 
-    Example: cospeech prepare beat2 beat_english_v2.0.0 beat2.store --speaker 2
+    Example: cospeech prepare beat2 beat_english_v2.0.0 beat2.store --speakers 2
 
     Args:
         corpus: beat2: a folder with smplxflame_30, wave16k, textgrid and train_test_split.csv, or one with such folders
             of several languages.
         source: Its folder.
         store: Folder to write.
-        language: Of beat2: english, chinese, ... May be given several times. Default: all there are.
-        speaker: Of beat2: number of a speaker. May be given several times. Default: all.
+        languages: Of beat2: such as english chinese. Default: all there are.
+        speakers: Of beat2: numbers of speakers. Default: all.
         additional: Of beat2: train on the takes that its split file calls additional, too.
         workers: Processes. Default: one for each core.
         engine: ray: as tasks of Ray Data on all machines of its cluster, which must see the same disk.
@@ -47,8 +47,8 @@ def prepare(
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1.")
     part = preparing.Part.parse(shard) if shard else None
-    jobs = beat2.jobs(source, language, speaker, additional)
-    which = [corpus, *language, *(f"speaker {number}" for number in speaker), *(["additional"] if additional else [])]
+    jobs = beat2.jobs(source, languages, speakers, additional)
+    which = [corpus, *languages, *(f"speaker {number}" for number in speakers), *(["additional"] if additional else [])]
     with progress_bar(f"prepare {corpus}") as progress:
         preparing.run(jobs, store, ", ".join(which), workers or os.cpu_count() or 1, part, engine, progress)
     if left := preparing.left(store):

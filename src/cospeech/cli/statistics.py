@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import arg
 
 from cospeech.cli.options import load_body
 from cospeech.cli.progress import progress_bar
@@ -15,23 +15,23 @@ def statistics(
     out: Annotated[Path, arg(metavar="OUT")],
     /,
     split: Literal["train", "val", "test"] = "train",
-    source: Annotated[tuple[str, ...], UseAppendAction] = (),
-    speaker: Annotated[tuple[str, ...], UseAppendAction] = (),
+    sources: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = (),
+    speakers: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = (),
     body: Path | None = None,
 ) -> None:
     """Means and deviations of the channels that networks see, and mean speeds of joints, of any part of a store.
 
     Trainings find out their own and put them into the checkpoint; this is for looking, and for other programs.
 
-    Example: cospeech statistics beat2.store speaker2.safetensors --speaker 2
+    Example: cospeech statistics beat2.store speaker2.safetensors --speakers 2
 
     Args:
         store: Folder that `cospeech prepare` wrote.
         out: File to write, .safetensors: rotations.mean and .std (330,), translation.mean and .std (3,),
             humanml3d.mean and .std (623,), joint_speed (55,).
         split: Of which clips.
-        source: Of which corpora, such as beat2. May be given several times. Default: all.
-        speaker: Of which speakers, by their number or name. May be given several times. Default: all.
+        sources: Of which corpora, such as beat2. Default: all.
+        speakers: Of which speakers, by number or name. Default: all.
         body: A SMPL-X file of your own whose joints are measured instead of the shipped body's.
     """
     from safetensors.numpy import save_file
@@ -49,7 +49,9 @@ def statistics(
     wanted = [
         number
         for number, info in enumerate(opened.infos)
-        if info.split == split and (not source or info.source in source) and (not speaker or info.speaker in speaker)
+        if info.split == split
+        and (not sources or info.source in sources)
+        and (not speakers or info.speaker in speakers)
     ]
     if not wanted:
         raise DataError(f"{store}: has no such clip. `cospeech check {store}` tells what it holds.")
