@@ -12,11 +12,12 @@ import tyro
 
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
-from cospeech.cli.evaluate import compare, evaluate
 from cospeech.cli.download import download
+from cospeech.cli.evaluate import compare, evaluate
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
+from cospeech.cli.reproduce import reproduce
 from cospeech.cli.statistics import statistics
 from cospeech.cli.train import train
 from cospeech.errors import CospeechError, CospeechWarning
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "compare": compare,
+    "reproduce": reproduce,
 }
 
 

@@ -55,9 +55,7 @@ def download(
         if value and option not in known.options:
             raise ConfigError(f"--{option} does not belong to {name}. Leave it out.")
     choice = downloads.Choice(system, language or "english", speakers, only)
-    _show_licences(name, choice)
-    if not accept and not _agreed():
-        raise ConfigError("The licences have not been accepted: read them above, then run it again with --accept.")
+    accepted(name, choice, accept)
     with progress_bar(f"check {out}") as progress:
         plan = downloads.plan(name, out, choice, mirror, progress)
     print(_summary(plan))
@@ -67,6 +65,13 @@ def download(
     for command in known.then:
         if not system or "--system" not in command or f"--system {system}" in command:
             print(f"next: {command.format(out=out)}")
+
+
+def accepted(name: str, choice: "Choice", accept: bool) -> None:
+    """Show the licences of what is to be fetched, and ask where nobody has accepted them yet."""
+    _show_licences(name, choice)
+    if not accept and not _agreed():
+        raise ConfigError("The licences have not been accepted: read them above, then run it again with --accept.")
 
 
 def _list() -> None:

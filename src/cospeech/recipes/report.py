@@ -132,7 +132,8 @@ def _players(path: Path, place: int, show: Shown) -> str:
     frames = []
     for name, motion in (("made", made), ("real", real)):
         target = path.parent / "players" / f"{place}-{name}.html"
-        player.write(motion, target, audio=speech)
+        with replacing(target) as temporary:
+            temporary.write_text(player.page(motion, audio=speech, title=name), encoding="utf-8")
         frames.append(f'<iframe loading=lazy title="{name}" src="players/{target.name}"></iframe>')
     return "".join(frames)
 
