@@ -7,7 +7,7 @@ Axes: N embeddings, D numbers each.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -79,19 +79,19 @@ def _fitted(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return embeddings.mean(axis=0), centred.T @ centred / (len(embeddings) - 1)
 
 
-def _fitted_to_drawn(clips: Sequence[np.ndarray], drawn: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _fitted_to_drawn(clips: Sequence[np.ndarray], drawn: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`_fitted` to each row of (samples, clips) numbers of how often clips count, from sums over each clip."""
     middle = np.concatenate(clips).mean(axis=0)
     clips = [clip - middle for clip in clips]
-    total = (drawn @ [len(clip) for clip in clips]).astype(float)[:, None]
-    mean = drawn @ np.stack([clip.sum(axis=0) for clip in clips]) / np.maximum(total, 1)
+    totals = drawn @ [len(clip) for clip in clips]
+    sums = drawn @ np.stack([clip.sum(axis=0) for clip in clips])
     products = np.zeros((len(drawn), len(middle) ** 2))
     for start in range(0, len(clips), _TOGETHER):
         of_clips = np.stack([(clip.T @ clip).ravel() for clip in clips[start : start + _TOGETHER]])
         products += drawn[:, start : start + _TOGETHER] @ of_clips
-    outer = (mean[:, :, None] * mean[:, None]).reshape(products.shape)
-    covs = (products - total * outer) / np.maximum(total - 1, 1)
-    return list(zip(mean + middle, covs.reshape(len(drawn), len(middle), -1), strict=True))
+    for total, added, product in zip(totals, sums, products, strict=True):
+        mean = added / max(total, 1)
+        yield mean + middle, (product.reshape(len(middle), -1) - np.outer(mean, added)) / max(total - 1, 1)
 
 
 _TOGETHER = 32  # clips whose products are in memory at a time
