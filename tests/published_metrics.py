@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import parity
+import torch
 
 from cospeech.body import joint_positions, mannequin
 
@@ -25,3 +26,9 @@ def joints(poses: np.ndarray, rest_joints: np.ndarray) -> np.ndarray:
     """(T, 55, 3) of the synthetic skeleton, whose translation is zero."""
     body = replace(mannequin("light"), joints=rest_joints)
     return joint_positions(body, poses.astype(np.float64), np.zeros((len(poses), 3)))
+
+
+def embedder_state() -> dict[str, torch.Tensor]:
+    """The tensors of the published embedder with pseudo-random weights; the masks are those of the skeleton."""
+    state = parity.weights(parity.shapes("fgd_vaeskconv"))
+    return state | {name: torch.from_numpy(mask).float() for name, mask in parity.load("fgd_masks.npz").items()}

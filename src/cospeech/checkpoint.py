@@ -5,12 +5,14 @@
     text_encoder.safetensors, word_pieces.txt   of a model that reads text
     wav2vec2/config.json, wav2vec2/model.safetensors   of a model that hears characters, as transformers reads them
 
+An embedder, which compares motions and makes none, has no statistics: `save_embedder`, `load_embedder`.
+
 The layout is the same in the package, on disk and on the Hugging Face hub. Nothing is unpickled.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,10 +28,11 @@ from cospeech import config as configs
 from cospeech import wav2vec2
 from cospeech.errors import CheckpointError, ConfigError, FormatError
 from cospeech.formats.output import check_target as check_target_file
+from cospeech.models.embedder import Embedder
 from cospeech.models.tmr import TextEncoder, TmrConfig
 from cospeech.nn.published import meta
 from cospeech.nn.quantize import TRAINING_ONLY
-from cospeech.systems import MambaTalkNetworks, Model, SynTalkerNetworks, TalkerNetworks
+from cospeech.systems import EmbedderModel, MambaTalkNetworks, Model, SynTalkerNetworks, TalkerNetworks
 from cospeech.wav2vec2 import Recogniser
 
 M = TypeVar("M", bound=nn.Module)
@@ -100,6 +103,16 @@ class Checkpoint:
     directory: Path | None = None  # where it was loaded from
 
 
+@dataclass(frozen=True, eq=False)
+class StoredEmbedder:
+    """A loaded embedder."""
+
+    config: EmbedderModel
+    network: Embedder
+    card: str = ""
+    directory: Path | None = None  # where it was loaded from
+
+
 def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a checkpoint directory; weights are stored as `dtype`, statistics as float32.
 
@@ -108,14 +121,23 @@ def save(checkpoint: Checkpoint, directory: str | Path, dtype: torch.dtype = tor
     Raises:
         CheckpointError: the directory holds something else, or cannot be written.
     """
-    directory = Path(directory)
+    _replace(Path(directory), lambda folder: _write(checkpoint, folder, dtype))
+
+
+def save_embedder(embedder: StoredEmbedder, directory: str | Path) -> None:
+    """Write the directory of an embedder, as `save` does; weights are stored as float32."""
+    _replace(Path(directory), lambda folder: _write_embedder(embedder, folder))
+
+
+def _replace(directory: Path, write: Callable[[Path], list[str]]) -> None:
+    """Put what is written into an empty folder in the place of the checkpoint that is there."""
     check_target(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".new-", dir=directory) as folder:
-            written = _write(checkpoint, Path(folder), dtype)
-            for name in (SUMS, VOCABULARY, *_LATE):  # without the sums, which come last, nobody takes what is
-                (directory / name).unlink(missing_ok=True)  # half replaced for whole
+            written = write(Path(folder))
+            for name in (SUMS, STATISTICS, VOCABULARY, *_LATE):  # without the sums, which come last, nobody takes
+                (directory / name).unlink(missing_ok=True)  # what is half replaced for whole
             for name in written:
                 (directory / name).parent.mkdir(exist_ok=True)
                 Path(folder, name).replace(directory / name)
@@ -157,6 +179,18 @@ def _write(checkpoint: Checkpoint, directory: Path, dtype: torch.dtype) -> list[
     if checkpoint.recogniser is not None:
         checkpoint.recogniser.save(directory / WAV2VEC2)
         written += _WAV2VEC2_FILES
+    return _sealed(directory, written)
+
+
+def _write_embedder(embedder: StoredEmbedder, directory: Path) -> list[str]:
+    configs.save_json(embedder.config, directory / CONFIG)
+    _write_tensors(embedder.network, directory / WEIGHTS, torch.float32)
+    (directory / CARD).write_text(embedder.card, encoding="utf-8")
+    return _sealed(directory, [CONFIG, WEIGHTS, CARD])
+
+
+def _sealed(directory: Path, written: list[str]) -> list[str]:
+    """Write the sums of what is written; returns both."""
     sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in written)
     (directory / SUMS).write_text(sums, encoding="utf-8")
     for name in (WEIGHTS, STATISTICS, TEXT_ENCODER, *_WAV2VEC2_FILES):  # safetensors are written for their owner alone
@@ -172,6 +206,8 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
         CheckpointError: the name is unknown, or a file is missing or damaged; the file is named.
     """
     directory = find(name_or_path)
+    if _is_embedder(directory):
+        raise CheckpointError(f"{directory}: is an embedder, which compares motions and makes none. Name a model.")
     sums = _sums(directory)
     for name in sums.keys() - _LATE:
         _verify(directory / name, sums[name])
@@ -185,6 +221,34 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
     card = (directory / CARD).read_text(encoding="utf-8")
     vocabulary = _read_vocabulary(directory / VOCABULARY, config) if VOCABULARY in sums else None
     return Checkpoint(config, networks, statistics, card, vocabulary, directory=directory)
+
+
+def load_embedder(name_or_path: str | Path, device: str | torch.device = "cpu") -> StoredEmbedder:
+    """Load an embedder: a directory that `cospeech import embedder` or `cospeech train embedder` made, or a hub id.
+
+    Raises:
+        CheckpointError: there is none, or a file is missing or damaged; the file is named.
+    """
+    directory = find(name_or_path)
+    if not _is_embedder(directory):
+        raise CheckpointError(f"{directory}: is no embedder. `cospeech import embedder` and `train embedder` make one.")
+    for name, digest in _sums(directory, (CONFIG, WEIGHTS, CARD)).items():
+        _verify(directory / name, digest)
+    try:
+        config = configs.load_json(EmbedderModel, directory / CONFIG)
+    except ConfigError as error:
+        raise CheckpointError(f"{error} The embedder may be of a newer version of cospeech.") from None
+    network = _read_network(directory / WEIGHTS, lambda: Embedder(config.network), device)
+    return StoredEmbedder(config, network, (directory / CARD).read_text(encoding="utf-8"), directory)
+
+
+def _is_embedder(directory: Path) -> bool:
+    """By its config, before anything in it is checked."""
+    try:
+        config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("architecture") == "embedder"
 
 
 def load_text_encoder(name_or_path: str | Path, device: str | torch.device = "cpu") -> TextEncoder:
@@ -294,9 +358,9 @@ def _from_hub(name: str, names: Sequence[str]) -> Path:
         ) from None
 
 
-def _sums(directory: Path) -> dict[str, str]:
+def _sums(directory: Path, required: Collection[str] = (CONFIG, WEIGHTS, STATISTICS, CARD)) -> dict[str, str]:
     """File name -> the SHA-256 it must have, as SHA256SUMS says."""
-    required, optional = {CONFIG, WEIGHTS, STATISTICS, CARD}, {VOCABULARY, *_LATE}
+    optional = {VOCABULARY, *_LATE} if STATISTICS in required else set()
     try:
         lines = (directory / SUMS).read_text(encoding="utf-8").splitlines()
         sums = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
@@ -306,8 +370,8 @@ def _sums(directory: Path) -> dict[str, str]:
         raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise CheckpointError(f"{directory / SUMS}: damaged ({error}).") from None
-    if not required <= set(sums) <= required | optional:
-        raise CheckpointError(f"{directory / SUMS}: must name {CONFIG}, {WEIGHTS}, {STATISTICS} and {CARD}.")
+    if not {*required} <= set(sums) <= {*required} | optional:
+        raise CheckpointError(f"{directory / SUMS}: must name {', '.join(required)}.")
     return sums
 
 

@@ -10,6 +10,7 @@ from cospeech import features, humanml3d, quirks
 from cospeech.errors import ConfigError
 from cospeech.guidance import GuidanceConfig
 from cospeech.models import mambatalk
+from cospeech.models.embedder import EmbedderConfig
 from cospeech.models.mambatalk import Autoencoder, AutoencoderConfig, MambaTalk, MambaTalkConfig, speaker_row
 from cospeech.models.sentence import SentenceConfig, SentenceEncoder
 from cospeech.models.syntalker import Denoiser, DenoiserConfig
@@ -209,6 +210,16 @@ class TalkerNetworks(nn.Module):
         super().__init__()
         self.talker = Talker(config.talker)
         self.tokenizers = nn.ModuleDict({part: Tokenizer(config.tokenizers[part]) for part in config.talker.parts})
+
+
+@dataclass(frozen=True)
+class EmbedderModel:
+    """What motions are compared in, by the Fréchet gesture distance. It makes none."""
+
+    name: str
+    licence: str
+    network: EmbedderConfig
+    architecture: Literal["embedder"] = "embedder"
 
 
 Model = SynTalkerModel | MambaTalkModel | TalkerModel  # what `config.json` holds, told apart by `architecture`

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import published_metrics as published
 import pytest
 
 from cospeech import skeleton
+from cospeech.body import mannequin, skin
 from cospeech.errors import MotionError
 from cospeech.metrics import face
 from cospeech.metrics.interval import estimate
@@ -75,3 +78,38 @@ def test_faces_of_long_clips_count_by_their_frames_and_of_one_frame_not_for_thei
     assert np.isnan(face.lvd(short[:1], short[:1]).value)
     with pytest.raises(MotionError, match="cannot be compared"):
         face.vertex_mse(short, long)
+
+
+def test_what_jaw_and_shapes_do_not_move_does_not_have_to_be_looked_at(rng):
+    body = mannequin()
+    part = face.moving_part(body)
+    assert 0 < len(part.vertices) < len(body.vertices) / 3
+    poses, place = np.zeros((2, 3, 55, 3), np.float32), np.zeros((3, 3), np.float32)
+    poses[0, :, skeleton.JAW, 0] = 0.2
+    weights = rng.random((2, 3, 52), np.float32)
+    whole, seen = (
+        [skin(each, jaw, place, shown) for jaw, shown in zip(poses, weights, strict=True)] for each in (body, part)
+    )
+    vertices = len(body.vertices)
+    assert face.vertex_mse(*seen, vertices).value == pytest.approx(face.vertex_mse(*whole).value, rel=1e-4)
+    for protocol in ("published", "corrected"):
+        assert face.lvd(*seen, protocol, vertices).value == pytest.approx(face.lvd(*whole, protocol).value, rel=1e-4)
+
+
+def test_a_smplx_head_is_what_jaw_expressions_and_correctives_move(rng):
+    body = mannequin("light")
+    weights, count = body.weights.copy(), len(body.vertices)
+    values, indices = body.weight_values.copy(), body.weight_indices.copy()
+    indices[5], values[5] = [skeleton.JAW, 0, 0, 0], [1, 0, 0, 0]
+    shapes, correctives = np.zeros((100, count, 3), np.float32), np.zeros((486, count, 3), np.float32)
+    shapes[3, 7, 1], correctives[9 * 21 + 2, 9, 0], correctives[0, 11, 0] = 0.1, 0.1, 0.1
+    flat = {"expression_shapes": shapes.reshape(100, -1), "pose_correctives": correctives.reshape(486, -1)}
+    head = replace(body, face_shapes=None, weight_indices=indices, weight_values=values, **flat)
+    assert weights[[5, 7, 9, 11], skeleton.JAW].max() == 0
+    part = face.moving_part(head)
+    assert np.array_equal(part.vertices, body.vertices[[5, 7, 9]])
+    poses, place = np.zeros((2, 55, 3), np.float32), np.zeros((2, 3), np.float32)
+    poses[1, skeleton.JAW] = [0.3, 0.1, 0]
+    shown = rng.normal(size=(2, 100)).astype(np.float32)
+    whole, seen = (skin(each, poses, place, None, shown) for each in (head, part))
+    np.testing.assert_allclose(seen, whole[:, [5, 7, 9]], atol=1e-6)

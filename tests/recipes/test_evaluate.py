@@ -15,16 +15,17 @@ from cospeech.errors import ConfigError, DataError
 from cospeech.motion import Motion
 from cospeech.recipes import beside, compare, evaluate, report, scores
 from cospeech.recipes.evaluate import Evaluate, learned_from
+from cospeech.smoothing import smooth
 
-SECONDS = 8
+SECONDS = 12
 
 
 def talk(number, split="test", seconds=SECONDS, **info):
     """Somebody whose wrists move with the loudness of what is heard."""
     rng = np.random.default_rng(number)
     frames = round(seconds * 30)
-    at = np.arange(frames) / 30
-    loud = 0.5 + 0.5 * np.sin(2 * np.pi * at * (0.7 + 0.1 * number))
+    loud = smooth(rng.normal(size=frames), 6.0)
+    loud = (loud - loud.min()) / np.ptp(loud)
     base = standing.stand(frames, 30, rng)
     poses = base.poses.copy()
     poses[:, [18, 19], 1] += 0.8 * loud[:, None]
@@ -100,7 +101,7 @@ def test_every_system_is_measured_on_every_clip(run):
 def test_what_is_measured_is_what_was_generated(run, store):
     paths = sorted((run / "motions").iterdir())
     assert [path.name for path in paths] == [f"beat2_{n}_a_0_1_1.npz" for n in (2, 3, 4)]
-    assert [len(load_motion(path)) for path in paths] == [240, 240, 150]
+    assert [len(load_motion(path)) for path in paths] == [360, 360, 150]
 
 
 def test_the_page_has_tables_plots_players_and_marks(run):

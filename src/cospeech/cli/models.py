@@ -23,7 +23,7 @@ def models() -> None:
 
 
 def import_(
-    system_name: Annotated[Literal["syntalker", "mambatalk"], arg(metavar="SYSTEM", name="name")],
+    system_name: Annotated[Literal["syntalker", "mambatalk", "embedder"], arg(metavar="SYSTEM", name="name")],
     paths: Annotated[tuple[Path, ...], arg(metavar="PATHS")],
     /,
     out: Path,
@@ -34,13 +34,15 @@ def import_(
     """Turn released weights of a published system into a checkpoint directory that --model takes.
 
     Examples: cospeech import syntalker SynTalker/ckpt SynTalker/mean_std --out syntalker-s;
-    cospeech import mambatalk MambaTalk/pretrained --wav2vec2 facebook/wav2vec2-base-960h --out mambatalk
+    cospeech import mambatalk MambaTalk/pretrained --wav2vec2 facebook/wav2vec2-base-960h --out mambatalk;
+    cospeech import embedder BEAT2/weights/AESKConv_240_100.bin --out embedder
 
     Args:
         system_name: syntalker: last_500.bin (system S) or last_600.bin (T), the net_300000.pth of each body part, the
             arrays in mean_std and, for words, vocab.pkl; for T the text_epoch=299.ckpt and motion_epoch=299.ckpt.
             mambatalk: mambatalk_100.bin, face.bin, upper.bin, hands.bin, lower_foot.bin, foot.bin and, for words,
             vocab.pkl.
+            embedder: AESKConv_240_100.bin, in which motions are compared: what the Frechet gesture distance needs.
         paths: Files, and folders that are searched for files of those names.
         out: Checkpoint directory to write.
         system: Which of the two, where both are found: S follows speech, T styles from a text-motion space as well.
@@ -52,17 +54,21 @@ def import_(
     from rich.console import Console
     from rich.table import Table
 
+    if system_name != "syntalker" and (system or distilbert):
+        raise ConfigError("--system and --distilbert belong to syntalker. Leave them out.")
+    if system_name != "mambatalk" and wav2vec2:
+        raise ConfigError("--wav2vec2 belongs to mambatalk. Leave it out.")
     if system_name == "mambatalk":
         from cospeech.released.mambatalk import import_mambatalk
 
-        if system or distilbert:
-            raise ConfigError("--system and --distilbert belong to syntalker. Leave them out.")
         done = import_mambatalk(paths, out, wav2vec2)
+    elif system_name == "embedder":
+        from cospeech.released.embedder import import_embedder
+
+        done = import_embedder(paths, out)
     else:
         from cospeech.released.syntalker import import_syntalker
 
-        if wav2vec2:
-            raise ConfigError("--wav2vec2 belongs to mambatalk. Leave it out.")
         done = import_syntalker(paths, out, system, distilbert)
     table = Table("network", "tensors", "parameters", "SHA-256", "fixed pass", box=None, pad_edge=False)
     for piece in done.pieces:

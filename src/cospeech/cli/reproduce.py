@@ -31,8 +31,8 @@ def reproduce(
         name: syntalker-s: speech alone. syntalker-t: the whole system, without a prompt. mambatalk.
         out: Folder for everything: downloads, model, store, and a report for each protocol.
         accept: Agree to the licences that are shown. Without it you are asked.
-        body: Your own SMPL-X file, which the papers' joints and faces are of and nobody may pass on. Without it joints are
-            those of the shipped body, and errors of the face are not measured.
+        body: Your own SMPL-X file, which the papers' joints and faces are of and nobody may pass on. Without it joints
+            are those of the shipped body, and errors of the face are not measured.
         device: cpu, cuda for all there are, cuda:1, ...
         workers: Processes that prepare and measure. Default: one for each core.
         steps: Diffusion steps, fewer than published, to try it out.

@@ -11,7 +11,7 @@ from cospeech.errors import ConfigError, MissingExtra
 
 def train(
     network: Literal[
-        *("tokenizer", "autoencoder", "diffusion", "tmr"),
+        *("tokenizer", "autoencoder", "diffusion", "tmr", "embedder"),
         *("starter", "starter-open", "starter-mambatalk", "syntalker-s", "syntalker-t", "mambatalk"),
     ],
     config: Annotated[Path, arg(metavar="CONFIG")],
@@ -33,14 +33,15 @@ def train(
 
     Args:
         network: tokenizer: of one body part. autoencoder: what is one for mambatalk. diffusion: the denoiser over
-            trained tokenizers. tmr: the space of motions and sentences. The others: everything that model consists of,
-            from data to finished checkpoint, with the published settings for syntalker-s (speech), syntalker-t (speech
-            and text) and mambatalk.
-        config: TOML file with the settings of `TrainTokenizer`, `TrainAutoencoder`, `TrainDiffusion` or `TrainTmr` (see
-            `cospeech.recipes`), or, with --store, the name of published ones: syntalker-s/upper, /hands, /lower,
-            /lower_trans, syntalker-t/upper, /hands, /lower, mambatalk/face, /upper, /hands, /lower, /translation for an
-            autoencoder, and of a tmr syntalker-t. For a starter, the folder with the data sets named in its CARD; for
-            starter-mambatalk the run of starter; for a syntalker and mambatalk, a store.
+            trained tokenizers. tmr: the space of motions and sentences. embedder: the one in which the Frechet gesture
+            distance compares motions. The others: everything that model consists of, from data to finished checkpoint,
+            with the published settings for syntalker-s (speech), syntalker-t (speech and text) and mambatalk.
+        config: TOML file with the settings of `TrainTokenizer`, `TrainAutoencoder`, `TrainDiffusion`, `TrainTmr` or
+            `TrainEmbedder` (see `cospeech.recipes`), or, with --store, the name of published ones: syntalker-s/upper,
+            /hands, /lower, /lower_trans, syntalker-t/upper, /hands, /lower, mambatalk/face, /upper, /hands, /lower,
+            /translation for an autoencoder, of a tmr syntalker-t, of an embedder emage. For a starter, the folder with
+            the data sets named in its CARD; for starter-mambatalk the run of starter; for a syntalker and mambatalk, a
+            store.
         out: Run directory: gets config, versions, log and weights.
         set: A setting to change, such as training.steps=1000; for a syntalker and mambatalk one of their networks',
             such as diffusion.training.steps=1000 or network.training.steps=1000. May be given several times.
@@ -52,13 +53,13 @@ def train(
         tmr: For syntalker-t: run directory of a `cospeech train tmr`.
         use_amass: For a syntalker: learn from motions without speech, too, a third of the time.
         wav2vec2: For mambatalk: folder or hub id of what it hears with. Default: facebook/wav2vec2-base-960h.
-        protocol: For mambatalk and its autoencoders: published makes the mistakes by which the released weights were
-            shaped, see `cospeech.recipes.autoencoder`. Default: corrected.
+        protocol: For mambatalk, its autoencoders and an embedder: published makes the mistakes by which the released
+            weights were shaped, see `cospeech.recipes.autoencoder`. Default: corrected.
     """
     from cospeech.config import changed, load_toml
 
     try:
-        from cospeech.recipes import autoencoder, diffusion, mambatalk, starter, syntalker, talker, tokenizer
+        from cospeech.recipes import autoencoder, diffusion, embedder, mambatalk, starter, syntalker, talker, tokenizer
         from cospeech.recipes import tmr as space
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "lightning-fabric", "train") from error
@@ -79,6 +80,7 @@ def train(
         "syntalker": ("--set", "--vocabulary", "--tmr", "--use-amass"),
         "mambatalk": ("--set", "--vocabulary", "--wav2vec2", "--protocol"),
         "autoencoder": ("--set", "--store", "--protocol"),
+        "embedder": ("--set", "--store", "--protocol"),
     }
     for option, is_given in given.items():
         if is_given and option not in of_family.get(family, ("--set", "--store")):
@@ -106,10 +108,12 @@ def train(
             "autoencoder": (autoencoder.train, autoencoder.TrainAutoencoder),
             "diffusion": (diffusion.train, diffusion.TrainDiffusion),
             "tmr": (space.train, space.TrainTmr),
+            "embedder": (embedder.train, embedder.TrainEmbedder),
         }[network]
         if store is not None and network == "diffusion":
             raise ConfigError("--store goes with published settings, which for a diffusion are those of syntalker-s.")
-        if store is None and str(config).startswith(("syntalker-", "mambatalk/")) and not config.exists():
+        named = str(config).startswith(("syntalker-", "mambatalk/")) or str(config) == embedder.PUBLISHED
+        if store is None and named and not config.exists():
             raise ConfigError(f"{config}: published settings need --store, the store to learn from.")
         if store is None and protocol is not None:
             raise ConfigError("--protocol goes with --store; of a TOML file it is one of the settings.")
@@ -117,6 +121,8 @@ def train(
             settings = changed(load_toml(kind, config), set)
         elif network == "autoencoder":
             settings = mambatalk.named(str(config), store, protocol or "corrected", set)
+        elif network == "embedder":
+            settings = embedder.named(str(config), store, protocol or "corrected", set)
         else:
             settings = syntalker.named(network, str(config), store, set)
         run(settings, out)

@@ -45,12 +45,13 @@ def split(poses: np.ndarray, fps: float, about: np.ndarray) -> Bands:
         about: (55, 3) the pose about which the quicker bands move: `mean_pose` of the real motions for all of them.
     """
     low_hz, high_hz, top_hz = EDGES_HZ
+    rotations = rotation.axis_angle_to_matrix(poses.astype(np.float64))
     quaternions = rotation.axis_angle_to_quaternion(poses.astype(np.float64))
     # Of the two quaternions of a rotation the one near that of the frame before.
     turned = np.sign((quaternions[1:] * quaternions[:-1]).sum(axis=-1))
     quaternions[1:] *= np.cumprod(np.where(turned == 0, 1, turned), axis=0)[..., None]
     slow = rotation.quaternion_to_matrix(low_pass(quaternions, fps, low_hz))
-    beside = np.swapaxes(slow, -1, -2) @ rotation.axis_angle_to_matrix(poses.astype(np.float64))
+    beside = np.swapaxes(slow, -1, -2) @ rotations
     vectors = rotation.matrix_to_axis_angle(beside)
     middle = low_pass(vectors, fps, high_hz)
     quick = low_pass(vectors, fps, top_hz) - middle
@@ -66,8 +67,8 @@ def mean_pose(poses: np.ndarray) -> np.ndarray:
 
 
 def low_pass(values: np.ndarray, fps: float, edge_hz: float) -> np.ndarray:
-    """(T, ...) -> (T, ...) without what is quicker; nothing is, where the edge is beyond half the frame rate."""
-    if len(values) == 0:
+    """(T, ...) -> (T, ...) without what is quicker. Nothing is where the edge is at half the frame rate or above."""
+    if len(values) == 0 or edge_hz * _SOFT > fps / 2:
         return values
     beyond = min(len(values) - 1, round(_PERIODS * fps / edge_hz))
     around = [(beyond, beyond)] + [(0, 0)] * (values.ndim - 1)
@@ -75,8 +76,6 @@ def low_pass(values: np.ndarray, fps: float, edge_hz: float) -> np.ndarray:
     frequencies = np.fft.rfftfreq(2 * len(longer), 1 / fps)
     octaves = np.log(np.maximum(frequencies, 1e-9) / edge_hz) / np.log(_SOFT)
     kept = 0.5 - 0.5 * np.sin(np.pi / 2 * octaves.clip(-1, 1))
-    if edge_hz * _SOFT > fps / 2:
-        kept[:] = 1
     spectrum = np.fft.rfft(np.concatenate([longer, longer[::-1]]), axis=0)
     spectrum *= kept.reshape(-1, *[1] * (values.ndim - 1))
     return np.fft.irfft(spectrum, n=2 * len(longer), axis=0)[beyond : beyond + len(values)]

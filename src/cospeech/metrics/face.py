@@ -7,10 +7,12 @@ Axes: T frames, V vertices; faces are (T, 52) ARKit weights in the order of `ske
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from cospeech import skeleton
+from cospeech.body import Body
 from cospeech.errors import MotionError
 from cospeech.metrics.interval import Ratio
 from cospeech.quirks import Protocol
@@ -65,17 +67,52 @@ def open_closures(face: np.ndarray, phones: Sequence[tuple[str, float, float]], 
     return len(met) - sum(met), len(met)
 
 
-def vertex_mse(made: np.ndarray, real: np.ndarray) -> Ratio:
+def moving_part(body: Body) -> Body:
+    """The vertices of a body that jaw, expressions or ARKit shapes move: all that `vertex_mse` and `lvd` need to see.
+
+    A quarter of the shipped body's. It has no triangles.
+    """
+    moved = body.weights[:, skeleton.JAW] > 0
+    if body.face_shapes is not None:
+        moved[body.face_shapes.vertices] = True
+    rows = [] if body.expression_shapes is None else [body.expression_shapes]
+    if body.pose_correctives is not None:
+        rows.append(body.pose_correctives[9 * (skeleton.JAW - 1) : 9 * skeleton.JAW])
+    for each in rows:
+        moved |= each.reshape(len(each), -1, 3).any(axis=(0, 2))
+    kept = np.flatnonzero(moved)
+    shapes = body.face_shapes
+
+    def columns(rows: np.ndarray | None) -> np.ndarray | None:
+        return None if rows is None else rows.reshape(len(rows), -1, 3)[:, kept].reshape(len(rows), -1)
+
+    return replace(
+        body,
+        vertices=body.vertices[kept],
+        faces=np.zeros((0, 3), np.int32),
+        weight_indices=body.weight_indices[kept],
+        weight_values=body.weight_values[kept],
+        colours=None,
+        face_shapes=None if shapes is None else shapes._replace(vertices=np.searchsorted(kept, shapes.vertices)),
+        pose_correctives=columns(body.pose_correctives),
+        expression_shapes=columns(body.expression_shapes),
+    )
+
+
+def vertex_mse(made: np.ndarray, real: np.ndarray, num_vertices: int | None = None) -> Ratio:
     """Mean squared difference of the coordinates of face vertices (T, V, 3), square metres; clips count by frames.
 
     0 for the real face, lower is better. Of one mesh: [2] takes all vertices of SMPL-X with the person's shape, jaw and
     expressions, and nothing else of the pose. The same by either protocol.
+
+    Args:
+        num_vertices: Of the mesh, where these are its `moving_part`: the others, which do not differ, count as well.
     """
     total = sum(float(((ours - theirs) ** 2).sum()) for ours, theirs in _pieces(made, real))
-    return Ratio(total / (made[0].size if len(made) else 1), len(made))
+    return Ratio(total / _numbers(made, num_vertices), len(made))
 
 
-def lvd(made: np.ndarray, real: np.ndarray, protocol: Protocol = "corrected") -> Ratio:
+def lvd(made: np.ndarray, real: np.ndarray, protocol: Protocol = "corrected", num_vertices: int | None = None) -> Ratio:
     """Landmark velocity difference [1]: mean |difference of what coordinates (T, V, 3) do from frame to frame|, metres.
 
     0 for a face that moves as the real one does, lower is better.
@@ -84,13 +121,14 @@ def lvd(made: np.ndarray, real: np.ndarray, protocol: Protocol = "corrected") ->
         protocol: "published" takes what is made in the next frame less what is real in this one for the velocity of
             what is made, so that this frame cancels out and the difference of places in the next is left: an error of
             position, which a face that rests in its mean place does well in. Clips count by their frames.
+        num_vertices: As of `vertex_mse`.
 
     Returns:
         NaN of a single frame.
     """
     if len(made) < 2:
         return Ratio(np.nan, np.nan)
-    numbers = made[0].size
+    numbers = _numbers(made, num_vertices)
     if protocol == "published":
         total = sum(float(np.abs(ours - theirs).sum()) for ours, theirs in _pieces(made[1:], real[1:]))
         return Ratio(total / numbers / (len(made) - 1) * len(made), len(made))
@@ -99,6 +137,11 @@ def lvd(made: np.ndarray, real: np.ndarray, protocol: Protocol = "corrected") ->
 
 
 _PIECE = 128  # frames at a time: in double precision a minute of a mesh would take gigabytes
+
+
+def _numbers(vertices: np.ndarray, num_vertices: int | None) -> int:
+    """Coordinates in a frame."""
+    return 3 * (num_vertices or vertices.shape[1])
 
 
 def _pieces(made: np.ndarray, real: np.ndarray, overlap: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:

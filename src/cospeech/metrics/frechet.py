@@ -7,7 +7,7 @@ Axes: N embeddings, D numbers each.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,16 +51,9 @@ def resampled(made: Sequence[np.ndarray], real: Sequence[np.ndarray], samples: i
     """
     if len(made) != len(real):
         raise DataError(f"{len(made)} clips cannot be paired with {len(real)} real ones.")
-    sides = [
-        (np.concatenate([_checked(each, 0) for each in side]), [len(each) for each in side]) for side in (made, real)
-    ]
     drawn = np.random.default_rng(0).multinomial(len(made), np.full(len(made), 1 / len(made)), size=samples)
-    return np.array(
-        [
-            _distance(*(part for each, lengths in sides for part in _fitted(each, np.repeat(counts, lengths))))
-            for counts in drawn
-        ]
-    )
+    fitted = zip(*(_fitted_to_drawn([_checked(each, 0) for each in side], drawn) for side in (made, real)), strict=True)
+    return np.array([_distance(*ours, *theirs) for ours, theirs in fitted])
 
 
 def frechet_estimate(made: Sequence[np.ndarray], real: Sequence[np.ndarray], samples: int = SAMPLES) -> Estimate:
@@ -80,18 +73,33 @@ def _checked(embeddings: np.ndarray, least: int = 2) -> np.ndarray:
     return embeddings.astype(np.float64)
 
 
-def _fitted(embeddings: np.ndarray, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (D,) and covariance (D, D), of embeddings that count several times where `counts` says so."""
-    counted = np.ones(len(embeddings)) if counts is None else counts.astype(float)
-    total = counted.sum()
-    mean = counted @ embeddings / total
-    centred = embeddings - mean
-    return mean, (centred.T * counted) @ centred / max(total - 1, 1)
+def _fitted(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and covariance (D, D)."""
+    centred = embeddings - embeddings.mean(axis=0)
+    return embeddings.mean(axis=0), centred.T @ centred / (len(embeddings) - 1)
+
+
+def _fitted_to_drawn(clips: Sequence[np.ndarray], drawn: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`_fitted` to each row of (samples, clips) numbers of how often clips count, from sums over each clip."""
+    middle = np.concatenate(clips).mean(axis=0)
+    clips = [clip - middle for clip in clips]
+    totals = drawn @ [len(clip) for clip in clips]
+    sums = drawn @ np.stack([clip.sum(axis=0) for clip in clips])
+    products = np.zeros((len(drawn), len(middle) ** 2))
+    for start in range(0, len(clips), _TOGETHER):
+        of_clips = np.stack([(clip.T @ clip).ravel() for clip in clips[start : start + _TOGETHER]])
+        products += drawn[:, start : start + _TOGETHER] @ of_clips
+    for total, added, product in zip(totals, sums, products, strict=True):
+        mean = added / max(total, 1)
+        yield mean + middle, (product.reshape(len(middle), -1) - np.outer(mean, added)) / max(total - 1, 1)
+
+
+_TOGETHER = 32  # clips whose products are in memory at a time
 
 
 def _distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
-    # With cov = root root^T the roots of the eigenvalues of cov_a cov_b are the singular values of root_a^T root_b, where
-    # no digits are lost to a root of what is zero but for rounding.
+    # With cov = root root^T the roots of the eigenvalues of cov_a cov_b are the singular values of root_a^T root_b: no
+    # digits are lost to the root of what is zero but for rounding.
     cross = np.linalg.svd(_root(cov_a).T @ _root(cov_b), compute_uv=False).sum()
     return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
 

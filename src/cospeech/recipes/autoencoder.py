@@ -111,7 +111,13 @@ def _hidden(legs: Tensor) -> Tensor:
 
 def of_rotations(part: str, made: Tensor, motion: Tensor, body: Body, protocol: Protocol) -> dict[str, Tensor]:
     """Upper body and hands: how joints turn, how that changes, and where the skin is."""
-    joints = features.layout(part).joints
+    return over_joints(features.layout(part).joints, made, motion, body, protocol)
+
+
+def over_joints(
+    joints: tuple[int, ...], made: Tensor, motion: Tensor, body: Body, protocol: Protocol
+) -> dict[str, Tensor]:
+    """Of (B, T, 6 J) rotations of some joints, the others at rest."""
     ours, theirs = (matrices(each) for each in (made, motion))
     terms = {"rotation": geodesic(ours, theirs), **_changes(ours, theirs, F.l1_loss)}
     skins = [bodies.skin(body, posed(each, joints), _still(each)) for each in (ours, theirs)]

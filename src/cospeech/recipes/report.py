@@ -39,6 +39,7 @@ def shown(estimate: Sequence[float | None] | None) -> str:
     if estimate is None:
         return ""
     value, low, high = estimate
+    value += 0.0  # no "-0"
     return f"{value:.4g}" + ("" if low is None or low == high else f" [{low:.3g}, {high:.3g}]")
 
 
