@@ -105,21 +105,29 @@ def follows(signal: np.ndarray, sound: np.ndarray, fps: float) -> tuple[float, i
     length, reach = round(WINDOW_S * fps), int(LAG_S * fps)
     won, pairs = 0.0, 0
     for offset in np.linspace(0, length, OFFSETS, endpoint=False).astype(int):
-        starts = range(offset + reach, len(signal) - length - reach + 1, length)
-        match = np.array([[_best_match(signal, sound, i, j, length, reach) for j in starts] for i in starts])
+        starts = np.arange(offset + reach, len(signal) - length - reach + 1, length)
         if len(starts) > 1:
+            match = _best_matches(signal, sound, starts, length, reach)
             own = np.diag(match)[:, None]
             won += float((own > match).sum()) + 0.5 * float((own == match).sum() - len(starts))
             pairs += len(starts) * (len(starts) - 1)
     return won, pairs
 
 
-def _best_match(signal: np.ndarray, sound: np.ndarray, i: int, j: int, length: int, reach: int) -> float:
-    own = signal[i : i + length] - signal[i : i + length].mean()
-    heard = np.lib.stride_tricks.sliding_window_view(sound[j - reach : j + length + reach], length)
-    heard = heard - heard.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(own) * np.linalg.norm(heard, axis=1)
-    return float(((heard @ own) / np.maximum(norm, 1e-9)).max())
+def _best_matches(signal: np.ndarray, sound: np.ndarray, starts: np.ndarray, length: int, reach: int) -> np.ndarray:
+    """(S, S) correlation of each window of the signal with each of the sound, at the best lag."""
+    lags = np.arange(-reach, reach + 1)
+    moved = _centred(np.lib.stride_tricks.sliding_window_view(signal.astype(np.float64), length)[starts])  # (S, N)
+    heard = np.lib.stride_tricks.sliding_window_view(sound.astype(np.float64), length)
+    heard = _centred(heard[starts[:, None] + lags])  # (S, L, N)
+    return np.einsum("in,jln->ijl", moved, heard, optimize=True).max(axis=2)
+
+
+def _centred(windows: np.ndarray) -> np.ndarray:
+    """(..., N) without their means, of unit length; zero where nothing changes."""
+    windows = windows - windows.mean(axis=-1, keepdims=True)
+    lengths = np.linalg.norm(windows, axis=-1, keepdims=True)
+    return np.where(lengths > 1e-9, windows / np.maximum(lengths, 1e-9), 0.0)
 
 
 def stress_offset(strokes: np.ndarray, stresses: np.ndarray, fps: float) -> float:

@@ -20,12 +20,14 @@ from cospeech.body import Body, load_smplx, mannequin
 from cospeech.data.store import Store
 from cospeech.data.stored import StoredClip
 from cospeech.files import load_motion
+from cospeech.metrics import beat
 from cospeech.models.embedder import Embedder
 from cospeech.motion import Motion
 from cospeech.quirks import Protocol
 from cospeech.recipes import scores
 from cospeech.recipes.quality import Values
-from cospeech.recipes.scores import FPS, Ruler
+from cospeech.recipes.scores import FPS, RATE, Ruler
+from cospeech.speech import Speech
 
 MODEL, OTHER, SHIFTED, REAL = "model", "other clip", "shifted", "ground truth"
 _OF_SPEECH = (  # what is measured of the shifted motion, which is cut where its end meets its beginning
@@ -37,7 +39,7 @@ _OF_WHOLE_FACE = ("blinks a minute", "lips open in pauses", "lips open on p, b, 
 
 @dataclass(frozen=True)
 class Measuring:
-    """Measures any of the systems on any of the clips, in whatever process it is called.
+    """Measures all systems on any of the clips, in whatever process it is called.
 
     Args:
         clips: Numbers in the store of those that are tested on.
@@ -67,17 +69,31 @@ class Measuring:
     def embedder(self) -> Embedder | None:
         return checkpoints.load_embedder(self.embedder_path).network if self.embedder_path else None
 
-    def __call__(self, task: tuple[str, int]) -> tuple[Values, dict[str, np.ndarray]]:
-        """Measures and embeddings of a system on the clip with a place among `clips`."""
-        system, place = task
+    def __call__(self, place: int) -> dict[str, tuple[Values, dict[str, np.ndarray]]]:
+        """System -> measures and embeddings, of the clip with a place among `clips`.
+
+        All systems are measured over the frames that the model made.
+        """
         clip = self.store.clip(self.clips[place])
-        motion = SYSTEMS[system](self, clip, place)
-        values = scores.of_clip(motion, clip, self.ruler, self.hop_frames if system in (MODEL, REAL) else None)
-        if system == SHIFTED:
-            values = {name: value for name, value in values.items() if name in _OF_SPEECH}
-        if system != MODEL and "face" not in clip.info.has:
-            values = {name: value for name, value in values.items() if name not in _OF_WHOLE_FACE}
-        return values, scores.embeddings(motion, self.embedder, self.ruler) if self.embedder else {}
+        made = SYSTEMS[MODEL](self, clip, place)
+        seconds = min(len(made), clip.info.num_frames) / FPS
+        speech = Speech(clip.samples, RATE).cut(0, seconds)
+        onsets = beat.onset_times(clip.samples, RATE, round(seconds * FPS), self.protocol)
+        found = {}
+        for system in self.systems:
+            motion = (made if system == MODEL else SYSTEMS[system](self, clip, place))[0:seconds]
+            hop = self.hop_frames if system in (MODEL, REAL) else None
+            values = scores.of_clip(motion, clip, speech, onsets, self.ruler, hop)
+            if system == SHIFTED:
+                values = {name: value for name, value in values.items() if name in _OF_SPEECH}
+            if system != MODEL and "face" not in clip.info.has:
+                values = {name: value for name, value in values.items() if name not in _OF_WHOLE_FACE}
+            found[system] = values, scores.embeddings(motion, self.embedder, self.ruler) if self.embedder else {}
+        return found
+
+    @property
+    def systems(self) -> list[str]:
+        return [name for name in SYSTEMS if name != OTHER or len(self.clips) > 1]
 
 
 def body_of(path: Path | None) -> Body:

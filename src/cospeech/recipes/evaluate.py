@@ -40,7 +40,7 @@ from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.prompts import Prompt
 from cospeech.quirks import Protocol
 from cospeech.recipes import quality, report, scores
-from cospeech.recipes.beside import OTHER, REAL, SYSTEMS, Measuring, body_of
+from cospeech.recipes.beside import REAL, Measuring, body_of
 from cospeech.recipes.scores import FPS, RATE
 from cospeech.speech import Speech
 
@@ -104,11 +104,9 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
         _mean_pose(store, places),
         pipeline.windows.hop_frames if pipeline.windows is not None else None,
     )
-    systems = [name for name in SYSTEMS if name != OTHER or len(places) > 1]
-    tasks = [(system, place) for system in systems for place in range(len(places))]
     with progress("measure") as share:
-        found = _all(measuring, tasks, settings.workers, share)
-    of_system = {name: [each for (of, _), each in zip(tasks, found, strict=True) if of == name] for name in systems}
+        found = _all(measuring, settings.workers, share)
+    of_system = {name: [clip[name] for clip in found] for name in measuring.systems}
     embedded = {name: [vectors for _, vectors in each] for name, each in of_system.items()}
     _save_embeddings(settings.out / EMBEDDINGS, embedded)
     card = (checkpoint / checkpoints.CARD).read_text(encoding="utf-8")
@@ -242,20 +240,21 @@ def learned_from(card: str, clip: str) -> bool:
 # --- parts of it ------------------------------------------------------------------------------------------------------
 
 
-def _all(
-    measuring: Measuring, tasks: Sequence[tuple[str, int]], workers: int, progress: Progress
-) -> list[tuple[quality.Values, dict[str, np.ndarray]]]:
-    def counted(results: Iterator) -> list:
+def _all(measuring: Measuring, workers: int, progress: Progress) -> list[dict]:
+    """What `measuring` says of every clip."""
+
+    def counted(results: Iterator[dict]) -> list[dict]:
         found = []
         for each in results:
             found.append(each)
-            progress(len(found) / len(tasks))
+            progress(len(found) / len(measuring.clips))
         return found
 
-    if workers == 1 or len(tasks) < 4:
-        return counted(map(measuring, tasks))
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        return counted(pool.map(measuring, tasks, chunksize=-(-len(tasks) // (8 * workers))))
+    places = range(len(measuring.clips))
+    if workers == 1 or len(places) < 2:
+        return counted(map(measuring, places))
+    with ProcessPoolExecutor(min(workers, len(places)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        return counted(pool.map(measuring, places))
 
 
 def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> None:

@@ -13,7 +13,7 @@ remade by
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cospeech import prosody, skeleton
-from cospeech.body import joint_transforms, mannequin
+from cospeech.body import JointTransforms, joint_transforms, mannequin
 from cospeech.data import beat2, synthetic
 from cospeech.data.voices import Phone
 from cospeech.errors import FormatError
@@ -95,11 +95,11 @@ WANTED: dict[str, Wanted] = {  # in the order of the table
 
 def of_recording(motion: Motion, speech: Speech) -> Values:
     """Does the motion follow the speech? For all of a recording, of which every other place is compared with."""
-    samples = speech.resample(prosody.SAMPLE_RATE).samples
     wrists = gesture.wrist_acceleration(_wrists(motion), motion.fps)
-    energy = prosody.speech_features(samples, len(motion), motion.fps)[:, prosody.ENERGY]
+    energy = _heard(speech, len(motion), motion.fps)[:, prosody.ENERGY]
     values: Values = {"wrists follow the energy": Ratio(*gesture.follows(wrists, energy, motion.fps))}
     if motion.face is not None:
+        samples = speech.resample(prosody.SAMPLE_RATE).samples
         envelope = prosody.energy_envelope(samples, len(motion), motion.fps)
         jaw = motion.face[:, skeleton.JAW_OPEN]
         values["jaw follows the energy"] = Ratio(*gesture.follows(jaw, envelope, motion.fps))
@@ -109,10 +109,9 @@ def of_recording(motion: Motion, speech: Speech) -> Values:
 def of_motion(motion: Motion, speech: Speech, phones: Sequence[Phone] = ()) -> Values:
     """Measures of ten seconds of motion and their speech, and those of the lips what is said, if it is known."""
     fps = motion.fps
-    samples = speech.resample(prosody.SAMPLE_RATE).samples
-    heard = prosody.speech_features(samples, len(motion), fps)
+    heard = _heard(speech, len(motion), fps)
     speaking = prosody.band_decibels(heard, 100, 4000) > SPEAKING_DB
-    transforms = joint_transforms(mannequin(), motion.poses, motion.translation)
+    transforms = transforms_of(motion)
     wrists = physics.wrists_in_chest(transforms)
     speed = gesture.wrist_speed(wrists, fps)
     faster, minutes = speed.max(axis=1), len(motion) / fps / 60
@@ -153,7 +152,7 @@ def of_motion(motion: Motion, speech: Speech, phones: Sequence[Phone] = ()) -> V
 
 def of_minute(motion: Motion) -> Values:
     """Measures that need more than ten seconds."""
-    transforms = joint_transforms(mannequin(), motion.poses, motion.translation)
+    transforms = transforms_of(motion)
     return {
         "nearest other second, m": gesture.recurrence(physics.wrists_in_chest(transforms), motion.fps),
         "root drift, m a minute": physics.root_drift(transforms.positions[:, 0], motion.fps),
@@ -192,8 +191,19 @@ def interrupted(excerpt: Excerpt) -> dict[str, Excerpt]:
     }
 
 
+@lru_cache(maxsize=2)
+def transforms_of(motion: Motion) -> JointTransforms:
+    """Of the mannequin. Several measures ask for those of one motion."""
+    return joint_transforms(mannequin(), motion.poses, motion.translation)
+
+
+@lru_cache(maxsize=2)
+def _heard(speech: Speech, num_frames: int, fps: float) -> np.ndarray:
+    return prosody.speech_features(speech.resample(prosody.SAMPLE_RATE).samples, num_frames, fps)
+
+
 def _wrists(motion: Motion) -> np.ndarray:
-    return physics.wrists_in_chest(joint_transforms(mannequin(), motion.poses, motion.translation))
+    return physics.wrists_in_chest(transforms_of(motion))
 
 
 def systems(pipeline: Pipeline) -> dict[str, Make]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cospeech import skeleton
-from cospeech.body import Body, joint_positions, joint_transforms, mannequin, skin
+from cospeech.body import Body, joint_positions, skin
 from cospeech.data.stored import StoredClip
 from cospeech.metrics import bands, beat, diversity, face, physics
 from cospeech.models.embedder import Embedder, embed
@@ -58,24 +58,25 @@ def motion_of(clip: StoredClip) -> Motion:
     return Motion(clip.poses, clip.translation, FPS, clip.expressions, shown, clip.betas)
 
 
-def of_clip(made: Motion, clip: StoredClip, ruler: Ruler, hop_frames: int | None = None) -> Values:
+def of_clip(
+    made: Motion, clip: StoredClip, speech: Speech, onsets: np.ndarray, ruler: Ruler, hop_frames: int | None = None
+) -> Values:
     """All measures of one motion.
 
     Args:
-        made: As long as the clip, or shorter where a published system leaves out the end.
+        made: As long as the speech.
+        speech: Of the clip, or the beginning of it where a published system leaves out the end.
+        onsets: Of this speech, `beat.onset_times`.
         hop_frames: From one window of the model to the next; None: it has no windows.
     """
-    num_frames = min(len(made), clip.info.num_frames)
-    seconds = num_frames / FPS
-    made, speech = made[0:seconds], Speech(clip.samples, RATE).cut(0, seconds)
+    num_frames = len(made)
     values: Values = {}
     joints = joint_positions(ruler.body, made.poses, np.zeros_like(made.translation))
-    onsets = beat.onset_times(clip.samples, RATE, num_frames, ruler.protocol)
     values["beat consistency"] = beat.beat_consistency(joints, onsets, ruler.joint_speed, ruler.protocol)
     values["L1 diversity, m"] = diversity.l1_diversity(joints)
-    values |= _of_face(made, motion_of(clip)[0:seconds], ruler)
+    values |= _of_face(made, motion_of(clip)[0 : num_frames / FPS], ruler)
     if hop_frames:
-        wrists = physics.wrists_in_chest(joint_transforms(mannequin(), made.poses, made.translation))
+        wrists = physics.wrists_in_chest(quality.transforms_of(made))
         values["seam jump"] = physics.seam_jump(wrists, np.arange(hop_frames, num_frames, hop_frames), FPS)
     return values | quality.of_recording(made, speech) | quality.of_motion(made, speech) | quality.of_minute(made)
 
