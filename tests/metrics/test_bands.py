@@ -1,8 +1,12 @@
 import numpy as np
+import published_metrics as published
 import pytest
+import torch
 
 from cospeech import rotation
 from cospeech.metrics import bands
+from cospeech.metrics.frechet import frechet_distance
+from cospeech.models.embedder import Embedder, EmbedderConfig, embed
 
 FPS = 30.0
 TIME = np.arange(300) / FPS
@@ -71,6 +75,27 @@ def test_a_constant_and_a_slope_stay_what_they_are_at_their_ends():
 
 def test_the_mean_pose_of_a_swing_is_its_middle():
     np.testing.assert_allclose(bands.mean_pose(swinging(1.0))[16], 0, atol=1e-6)
+
+
+def test_a_tremble_and_missing_strokes_are_seen_in_their_bands():
+    """Beside the distance of the two halves of a motion from each other, which is what people differ by anyhow."""
+    torch.manual_seed(0)
+    network = Embedder(EmbedderConfig()).eval()
+    real = published.arrays()["pose_A"]
+    about = bands.mean_pose(real)
+
+    def distances(a, b):
+        pairs = [(a, b), *zip(*(bands.split(each, FPS, about) for each in (a, b)), strict=True)]
+        return np.array([frechet_distance(*(embed(network, each) for each in pair)) for pair in pairs])
+
+    natural = distances(real[:256], real[256:])
+    tremble = 0.02 * np.sin(2 * np.pi * 8 * np.arange(512) / FPS)[:, None, None] * np.ones((55, 3))
+    trembling = distances((real + tremble).astype(np.float32), real) / natural
+    assert trembling[0] < 0.05
+    assert trembling[3] > 10 * trembling[0]
+    assert max(trembling[1:3]) < 0.1 * trembling[3]
+    slowed = distances(bands.low_pass(real.astype(np.float64), FPS, 1.0).astype(np.float32), real) / natural
+    assert slowed[2] > 5 * slowed[1]
 
 
 @pytest.mark.parametrize("num_frames", [0, 1, 2])

@@ -111,6 +111,20 @@ def test_onsets_count_from_the_first_frame_that_is_not_left_out(rate):
     assert beat.onset_times(longer, rate, 240).max() < 4.0
 
 
+def test_beats_by_a_plain_reference(rng):
+    """scipy's search for minima and the published condition, joint by joint."""
+    signal = pytest.importorskip("scipy.signal")
+    positions = np.cumsum(rng.normal(size=(400, 55, 3)), axis=0) / 100
+    speeds = beat.mean_joint_speeds([positions])
+    for protocol, asked in (("published", 0), ("corrected", beat.LEFT_OUT)):
+        found = beat.motion_beats(positions, speeds, protocol)
+        for joint in range(55):
+            velocity = np.gradient(positions[:, joint], 1 / 30, axis=0)
+            speed = np.linalg.norm(velocity, axis=1) / speeds[joint]
+            minima = signal.argrelextrema(speed[60:-60], np.less, order=7)[0]
+            assert found[joint].tolist() == [i for i in minima if speed[i + asked] > 0.3]
+
+
 def test_mean_speeds_are_over_all_frames_of_all_clips():
     still, running = np.zeros((10, 55, 3)), pausing(30, [])
     np.testing.assert_allclose(beat.mean_joint_speeds([still, running]), 0.75)

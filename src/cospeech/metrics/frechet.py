@@ -101,7 +101,7 @@ def _distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: 
     # With cov = root root^T the roots of the eigenvalues of cov_a cov_b are the singular values of root_a^T root_b: no
     # digits are lost to the root of what is zero but for rounding.
     cross = np.linalg.svd(_root(cov_a).T @ _root(cov_b), compute_uv=False).sum()
-    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+    return float(max(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, 0.0))
 
 
 def _root(cov: np.ndarray) -> np.ndarray:

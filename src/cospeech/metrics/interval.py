@@ -61,7 +61,7 @@ def estimate(values: Sequence[float | Ratio], never: Callable | None = None) -> 
         worst = float(never(pairs[:, 0] / pairs[:, 1]))
         return Estimate(worst, worst, worst)
     drawn = np.random.default_rng(0).integers(len(pairs), size=(SAMPLES, len(pairs)))
-    return Estimate(_divided(pairs.sum(axis=0)), *_interval(_divided(pairs[drawn].sum(axis=1))))
+    return Estimate(float(_divided(pairs.sum(axis=0))), *_interval(_divided(pairs[drawn].sum(axis=1))))
 
 
 def around(value: float, samples: np.ndarray) -> Estimate:

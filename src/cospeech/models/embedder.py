@@ -39,8 +39,8 @@ class EmbedderConfig:
     window_frames: int = 64  # of training, and of measuring by the corrected protocol
 
     def __post_init__(self) -> None:
-        if not self.widths or not all(1 <= width <= 256 for width in self.widths) or len(self.widths) > 8:
-            raise ConfigError(f"`widths` must be one to eight positive numbers of channels, got {self.widths}.")
+        if not 1 <= len(self.widths) <= 5 or not all(1 <= width <= 256 for width in self.widths):
+            raise ConfigError(f"`widths` must be one to five positive numbers of channels, got {self.widths}.")
         if any(len(edges) * width % GROUPS for edges, width in zip(self.edges[:-1], self.widths, strict=True)):
             raise ConfigError(f"`widths` {self.widths} times the edges of a layer must be multiples of {GROUPS}.")
         if self.window_frames < 1 or self.window_frames % self.frames_per_step:
