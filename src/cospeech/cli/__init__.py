@@ -16,6 +16,7 @@ from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
 from cospeech.cli.train import train
+from cospeech.cli.vectors import vectors
 from cospeech.errors import CospeechError, CospeechWarning
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
     "prepare": prepare,
     "check": check,
+    "vectors": vectors,
     "train": train,
 }
 
