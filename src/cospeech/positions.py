@@ -103,7 +103,8 @@ def _rotations(at: np.ndarray, rest: np.ndarray, with_hands: bool) -> np.ndarray
                 bend = np.swapaxes(turned[:, first], -1, -2) @ turned[:, first + 1]
                 turned[:, first + 2] = turned[:, first + 1] @ ik.between(np.eye(3), bend, _END_BEND)
         else:
-            turned[:, wrist] = turned[:, elbow]
+            fingers = [first + n for first in _FAMILIES[wrist] for n in range(3)]
+            turned[:, [wrist, *fingers]] = turned[:, [elbow]]
 
         hip, knee, ankle, foot = (INDEX[f"{side}_{name}"] for name in ("hip", "knee", "ankle", "foot"))
         turned[:, hip] = follow(hip, turned[:, pelvis])
