@@ -1,7 +1,7 @@
 """Pickles that somebody else wrote, read so that they can do nothing but hold values.
 
-A pickle is a program. Whoever reads one says what each name in it stands for; every other name is refused before
-anything is built. numpy's arrays are made by functions of this file: numpy's own believe what a pickle says of types
+A pickle is a program. Whoever reads one says which class each name in it stands for; every other name is refused before
+anything is built. numpy's arrays are made by classes of this file: numpy itself believes what a pickle says of types
 and sizes.
 """
 
@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-Find = Callable[[str, str], Callable | None]  # module and name -> what it stands for, or None
+# Module and name -> what it stands for, or None. A class with `__setstate__`: of anything else, a function even, a
+# pickle may change the attributes.
+Find = Callable[[str, str], type | None]
 
 
 class UnsafePickle(ValueError):
@@ -40,7 +42,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(data))
         self._find = find
 
-    def find_class(self, module: str, name: str) -> Callable:
+    def find_class(self, module: str, name: str) -> type:
         found = self._find(module, name)
         if found is None:
             raise UnsafePickle(f"it refers to {module}.{name}, which has no place in it. Do not trust this file.")
@@ -70,17 +72,6 @@ def _check_opcodes(data: bytes) -> None:
 _NUMBERS = frozenset(("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"))
 
 
-class Array:
-    """An array of numbers in a pickle: `values`, once it is read."""
-
-    values: np.ndarray
-
-    def __setstate__(self, state: tuple) -> None:
-        """As protocols below 5 have it, and arrays that are not in one piece."""
-        _, shape, kind, fortran_order, data = state
-        self.values = _filled(data, kind, shape, "F" if fortran_order else "C")
-
-
 class _Kind:
     """A numpy dtype."""
 
@@ -94,38 +85,45 @@ class _Kind:
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _filled(data: bytes, kind: _Kind, shape: tuple[int, ...], order: str) -> np.ndarray:
-    values = np.frombuffer(data, kind.dtype)
-    sizes = tuple(int(size) for size in shape)
-    if min(sizes, default=0) < 0:
-        raise UnsafePickle(f"it has an array of shape {sizes}.")
-    return values.reshape(sizes, order=order)
+class Array:
+    """An array of numbers in a pickle: `values`, or None where the pickle does not say them."""
+
+    values: np.ndarray | None = None
+
+    def __init__(self, *_: object):
+        pass
+
+    def __setstate__(self, state: tuple) -> None:
+        """As protocols below 5 have it, and arrays that are not in one piece."""
+        _, shape, kind, fortran_order, data = state
+        self._fill(data, kind, shape, "F" if fortran_order else "C")
+
+    def _fill(self, data: bytes, kind: _Kind, shape: tuple[int, ...], order: str) -> None:
+        sizes = tuple(map(int, shape))
+        if min(sizes, default=0) < 0:
+            raise UnsafePickle(f"it has an array of shape {sizes}.")
+        self.values = np.frombuffer(data, kind.dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
-def _from_buffer(data: bytes, kind: _Kind, shape: tuple[int, ...], order: str, *_: object) -> Array:
-    array = Array()
-    array.values = _filled(data, kind, shape, "F" if order == "F" else "C")
-    return array
+class _FromBuffer(Array):
+    def __init__(self, data: bytes, kind: _Kind, shape: tuple[int, ...], order: str, *_: object):
+        self._fill(data, kind, shape, order)
 
 
-def _scalar(kind: _Kind, data: bytes) -> Array:
-    return _from_buffer(data, kind, (), "C")
+class _Scalar(Array):
+    def __init__(self, kind: _Kind, data: bytes):
+        self._fill(data, kind, (), "C")
 
 
-def _empty(*_: object) -> Array:
-    """What is filled later."""
-    return Array()
-
-
-_MADE: dict[tuple[str, str], Callable] = {
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-    ("numpy.core.multiarray", "_reconstruct"): _empty,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy", "ndarray"): _empty,
+_MADE: dict[tuple[str, str], type] = {
+    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
+    ("numpy.core.multiarray", "_reconstruct"): Array,
+    ("numpy.core.multiarray", "scalar"): _Scalar,
+    ("numpy", "ndarray"): Array,
     ("numpy", "dtype"): _Kind,
 }
 
 
-def find_arrays(module: str, name: str) -> Callable | None:
+def find_arrays(module: str, name: str) -> type | None:
     """`Find` for what numpy 1 and 2 write: an `Array` for each array, one without axes for a number."""
     return _MADE.get((module.replace("numpy._core.", "numpy.core."), name))

@@ -79,6 +79,15 @@ def test_names_without_spaces_splits_and_hands(tmp_path, motion):
     assert [info.has for info in infos] == [("hands", "lower", "upper"), ("lower", "upper")]
 
 
+def test_subsets_may_be_links_and_the_folder_a_subset(tmp_path, motion, monkeypatch):
+    raw_corpora.write_amass(tmp_path / "disk" / "KIT" / "3" / "a_poses.npz", motion, smplh=True)
+    (tmp_path / "AMASS").mkdir()
+    (tmp_path / "AMASS" / "KIT").symlink_to(tmp_path / "disk" / "KIT")
+    monkeypatch.chdir(tmp_path / "disk" / "KIT")
+    for folder in (tmp_path / "AMASS", tmp_path / "disk" / "KIT", Path(".")):
+        assert [take.name for take in amass.takes(folder)] == ["KIT/3/a"]
+
+
 def test_rotations_are_interpolated_along_the_arc(tmp_path):
     """A quarter turn in each of 100 frames a second: between them it is not a straight line of axis-angles."""
     poses = np.zeros((100, 55, 3))

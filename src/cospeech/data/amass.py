@@ -7,6 +7,7 @@ The SMPL-X files all say 120 frames a second, whatever they have. Their twins am
 Source of which are twins: SynTalker, arXiv:2410.00464, its preprocessing.
 """
 
+import glob
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -96,11 +97,9 @@ def _twin(name: str, path: Path, twins: dict[str, Path]) -> Path | None:
 
 
 def _motions(folder: Path) -> list[tuple[str, Path]]:
-    return [
-        (take_name(path), path)
-        for path in folder.rglob("*.npz")
-        if path.stem != "shape" and not path.stem.endswith("_stagei")
-    ]
+    """Names and files; of folders that are links, too, as people put subsets together."""
+    found = map(Path, glob.glob(f"{glob.escape(str(folder.absolute()))}/**/*.npz", recursive=True))
+    return [(take_name(path), path) for path in found if path.stem != "shape" and not path.stem.endswith("_stagei")]
 
 
 def take_name(path: Path) -> str:

@@ -225,6 +225,8 @@ def _window(found: object) -> _Window:
         raise ValueError(f"its betas have shape {betas.shape}, expected ({length}, {NUM_BETAS})")
     if not speaker.size:
         raise ValueError("nobody is its speaker")
+    if not all(np.isfinite(values).all() for values in (poses, expressions, betas)):
+        raise ValueError("it has values that are no numbers")
     return _Window(
         poses.astype(np.float32),
         expressions.astype(np.float32) if expressions.size else np.zeros((length, NUM_EXPRESSIONS), np.float32),
@@ -237,7 +239,6 @@ def _numbers(entry: object) -> np.ndarray:
     """An array, or a list that is empty."""
     if entry is None or entry == []:
         return np.zeros(0)
-    values = getattr(entry, "values", None)
-    if not isinstance(entry, pickles.Array) or values is None:
+    if not isinstance(entry, pickles.Array) or entry.values is None:
         raise ValueError("something else than an array where one should be")
-    return values
+    return entry.values
