@@ -95,7 +95,7 @@ def write_cache(folder: Path, entries: list, split: str = "train") -> Path:
 
     cache = folder / split / "smplxflame_30_cache"
     cache.mkdir(parents=True)
-    with lmdb.open(str(cache), map_size=1 << 28) as environment, environment.begin(write=True) as transaction:
+    with lmdb.open(str(cache), map_size=1 << 31) as environment, environment.begin(write=True) as transaction:
         for number, entry in enumerate(entries):
             value = entry if isinstance(entry, bytes) else pickle.dumps(entry, protocol=5)
             transaction.put(f"{number:05d}".encode(), value)

@@ -57,12 +57,12 @@ def _check_opcodes(data: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(data):
         name = opcode.name
         if name.endswith("PUT") or name == "MEMOIZE":
-            place = len(memo) if name == "MEMOIZE" else int(argument)
+            place = len(memo) if name == "MEMOIZE" else int(argument or 0)
             if place > len(data):
                 raise UnsafePickle(f"its memo would have {place} entries. Do not trust this file.")
             memo.add(place)
             (tuples.add if before.startswith("TUPLE") else tuples.discard)(place)
-        elif name in ("DUP", "FROZENSET") or (name.endswith("GET") and int(argument) in tuples):
+        elif name in ("DUP", "FROZENSET") or (name.endswith("GET") and argument in tuples):
             raise UnsafePickle("it nests tuples in tuples, each many times. Do not trust this file.")
         before = name
 

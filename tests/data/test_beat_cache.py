@@ -79,7 +79,8 @@ def test_windows_that_do_not_overlap_stay_windows(tmp_path, motion):
     entries = raw_corpora.cache_entries(motion, "S", 128, stride=130)
     assert len(entries) == 2
     raw_corpora.write_cache(tmp_path, entries[::-1])
-    assert [info.num_frames for info in made(tmp_path).infos] == [128, 128]
+    prepare.run(beat_cache.jobs(tmp_path), tmp_path / "store", "beat-cache", workers=2)
+    assert [info.num_frames for info in Store(tmp_path / "store").infos] == [128, 128]
 
 
 def test_another_stride_and_somebody_who_does_not_move(tmp_path, motion):

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,13 @@ def test_the_frames_captions_and_splits_that_were_published(corpus):
     assert clips["000002"].info.has == ("lower", "upper")
     assert clips["000002"].info.licence.startswith("HumanAct12")
     assert "KIT" in clips["M000000"].info.licence
+
+
+def test_jobs_go_to_other_processes(corpus):
+    jobs = humanml3d.jobs(*corpus)
+    assert [job.id for job in pickle.loads(pickle.dumps(jobs))] == [job.id for job in jobs]
+    prepare.run(jobs, corpus[0] / "store", "humanml3d", workers=2)
+    assert len(Store(corpus[0] / "store").infos) == len(jobs)
 
 
 def test_mirrored_copies_exchange_the_right_fingers(corpus):
