@@ -14,6 +14,7 @@ import numpy as np
 
 from cospeech import positions
 from cospeech.body import Body, mannequin
+from cospeech.data.statistics import Sums
 from cospeech.data.store import SPLITS, Store
 from cospeech.data.stored import ClipInfo
 from cospeech.errors import DataError
@@ -50,8 +51,7 @@ def write(
         raise DataError(f"{store.path}: has clips of several corpora that have one name. Prepare them one by one.")
     _begin(store, out, kind, body)
     encode = positions.body_vectors if kind == "263" else positions.vectors
-    total = np.zeros((2, sum(_GROUPS[kind])))  # sums and squares
-    count = 0
+    learned = Sums()
     listed: dict[str, list[str]] = {split: [] for split in SPLITS}
     for number, (name, info) in enumerate(names.items()):
         path = out / _FOLDER / f"{name}.npy"
@@ -64,15 +64,13 @@ def write(
         if len(vectors):
             listed[info.split].append(name)
         if info.split == "train":
-            total += vectors.sum(axis=0, dtype=np.float64), np.square(vectors, dtype=np.float64).sum(axis=0)
-            count += len(vectors)
+            learned.add(vectors)
         progress((number + 1) / len(names))
-    if not count:
+    if not learned.count:
         raise DataError(f"{store.path}: has no clip for training of two frames or more, so that there is no mean.")
-    mean, squares = total / count
     starts = np.cumsum([0, *_GROUPS[kind]])[:-1]
-    deviation = np.add.reduceat(np.sqrt((squares - mean**2).clip(0)), starts) / _GROUPS[kind]
-    for name, values in (("Mean", mean), ("Std", np.repeat(deviation, _GROUPS[kind]))):
+    deviation = np.repeat(np.add.reduceat(learned.std, starts) / _GROUPS[kind], _GROUPS[kind])
+    for name, values in (("Mean", learned.mean), ("Std", deviation)):
         with replacing(out / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, values.astype(np.float32))
     for split, some in listed.items():
