@@ -26,7 +26,13 @@ def clip(name: str, split: str, motion: Motion, licence: str = "none"):
 def store(tmp_path) -> Path:
     clips = [
         clip(f"made_up/{name}", split, raw_corpora.moving(frames, 30, seed=frames))
-        for name, split, frames in (("a", "train", 90), ("M/b", "train", 60), ("c", "test", 45), ("short", "val", 1))
+        for name, split, frames in (
+            ("a", "train", 90),
+            ("M/b", "train", 60),
+            ("c", "test", 45),
+            ("c/1-2", "train", 30),
+            ("short", "val", 1),
+        )
     ]
     write_store(tmp_path / "store", clips, "made up")
     return tmp_path / "store"
@@ -40,6 +46,7 @@ def test_other_people_s_files(store, tmp_path, kind, frames, capsys):
     read = {name: np.load(out / "new_joint_vecs" / f"{name}.npy") for name in ("a", "M/b", "c")}
     assert [array.shape for array in read.values()] == [(count, int(kind)) for count in frames]
     assert all(array.dtype == np.float32 for array in read.values())
+    assert not (out / "new_joint_vecs" / "c").exists()  # a part of what is there as a whole
     lists = [(out / f"{split}.txt").read_text().split() for split in ("train", "val", "test")]
     assert lists == [["a", "M/b"], [], ["c"]]
     learned = np.concatenate([read["a"], read["M/b"]]).astype(np.float64)

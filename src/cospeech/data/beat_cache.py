@@ -39,10 +39,10 @@ _FILE = "data.mdb"
 _STRIDE = 20  # frames from one window to the next, as published
 _PICKLE = b"\x80\x05"
 _POSES = 3 * skeleton.NUM_JOINTS
-_LAYOUTS = {  # entries of a window -> where its motion, translation, expressions, betas and speaker are
-    10: (0, 8, 2, 3, 7),
-    5: (0, 3, None, 1, 2),
-    9: (0, None, 2, None, 7),
+_LAYOUTS = {  # entries of a window -> where its motion, translation, expressions, betas and speaker are; its width
+    10: ((0, 8, 2, 3, 7), _POSES + 4),
+    5: ((0, 3, None, 1, 2), _POSES),
+    9: ((0, None, 2, None, 7), humanml3d.CHANNELS),
 }
 
 
@@ -205,17 +205,13 @@ def _window(found: object) -> _Window:
     """Raises ValueError where it is none."""
     if not isinstance(found, list) or len(found) not in _LAYOUTS:
         raise ValueError("not a list of 5, 9 or 10 entries")
-    entries = [None if at is None else found[at] for at in _LAYOUTS[len(found)]]
+    places, width = _LAYOUTS[len(found)]
+    entries = [None if place is None else found[place] for place in places]
     poses, translation, expressions, betas, speaker = (_numbers(entry) for entry in entries)
-    vectors = len(found) == 9
-    if (
-        poses.ndim != 2
-        or len(poses) < 2
-        or (poses.shape[1] != humanml3d.CHANNELS if vectors else poses.shape[1] < _POSES)
-    ):
-        raise ValueError(f"its motion has shape {poses.shape}")
+    if poses.ndim != 2 or len(poses) < 2 or poses.shape[1] != width:
+        raise ValueError(f"its motion has shape {poses.shape}, expected (frames, {width})")
     length = len(poses)
-    if not vectors:
+    if width != humanml3d.CHANNELS:
         if translation.shape != (length, 3):
             raise ValueError(f"its translation has shape {translation.shape}, expected ({length}, 3)")
         poses = np.concatenate([poses[:, :_POSES], translation], axis=1)

@@ -35,9 +35,10 @@ def write(
     body: Body | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
-    """All clips of a store that are longer than a frame; those that are there already stay as they are.
+    """All clips of a store that are longer than a frame; files that are there already stay as they are.
 
-    The deviations are averaged over what is of one kind, such as all positions, as published.
+    Parts of clips that are in the store as a whole are left out: whoever reads vectors cuts them by the texts. The
+    deviations are averaged over what is of one kind, such as all positions, as published.
 
     Args:
         kind: 263: of 22 joints, 20 frames a second; 623: of 52, 30 frames a second.
@@ -46,14 +47,17 @@ def write(
     Raises:
         DataError: two clips would be one file, none is for training, or the folder holds something else.
     """
-    names = {_name(info): info for info in store.infos}
-    if len(names) < len(store.infos):
+    numbers = {_name(info): number for number, info in enumerate(store.infos)}
+    if len(numbers) < len(store.infos):
         raise DataError(f"{store.path}: has clips of several corpora that have one name. Prepare them one by one.")
     _begin(store, out, kind, body)
     encode = positions.body_vectors if kind == "263" else positions.vectors
     learned = Sums()
     listed: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for number, (name, info) in enumerate(names.items()):
+    for name, number in numbers.items():
+        progress(number / len(numbers))
+        if name.rpartition("/")[0] in numbers:
+            continue
         path = out / _FOLDER / f"{name}.npy"
         if not path.is_file():
             clip = store.clip(number)
@@ -62,10 +66,9 @@ def write(
                 np.save(file, encode(motion.poses, motion.translation, body))
         vectors = np.load(path)
         if len(vectors):
-            listed[info.split].append(name)
-        if info.split == "train":
+            listed[store.infos[number].split].append(name)
+        if store.infos[number].split == "train":
             learned.add(vectors)
-        progress((number + 1) / len(names))
     if not learned.count:
         raise DataError(f"{store.path}: has no clip for training of two frames or more, so that there is no mean.")
     starts = np.cumsum([0, *_GROUPS[kind]])[:-1]
