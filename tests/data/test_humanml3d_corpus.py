@@ -93,6 +93,12 @@ def test_the_frames_captions_and_splits_that_were_published(corpus):
     assert "KIT" in clips["M000000"].info.licence
 
 
+def test_a_part_may_end_behind_the_clip(corpus):
+    source, amass = corpus
+    (source / "HumanML3D" / "texts" / "M000001.txt").write_text("turns#turn/VERB#1.5#inf\n")
+    assert made(source, amass)["M000001/1.5-inf"].info.num_frames == 15
+
+
 def test_jobs_go_to_other_processes(corpus):
     jobs = humanml3d.jobs(*corpus)
     assert [job.id for job in pickle.loads(pickle.dumps(jobs))] == [job.id for job in jobs]

@@ -194,8 +194,8 @@ def read(take: Take) -> Iterator[StoredClip]:
         motion = _stretch(amass.load(take.motion), take.row, _LEADING_S.get(take.motion.subset, 0.0))
         doubt, licence = take.motion.doubt, f"captions MIT; {take.motion.licence}"
     if take.part_s is not None:
-        start_s, end_s = take.part_s
-        if not 0 <= start_s < min(end_s, motion.duration_s):
+        start_s, end_s = take.part_s[0], min(take.part_s[1], motion.duration_s)
+        if not 0 <= start_s < end_s:
             raise DataError(f"{take.id}: no such part: the clip lasts {motion.duration_s:.1f} s")
         motion = motion[start_s:end_s]
     if take.name.startswith("M"):
