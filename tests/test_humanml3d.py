@@ -8,6 +8,7 @@ import pytest
 from cospeech import humanml3d, positions
 from cospeech.body import joint_positions, mannequin
 from cospeech.rotation import axis_angle_to_matrix
+from cospeech.skeleton import PARENTS
 from cospeech.smoothing import smooth
 
 
@@ -78,6 +79,20 @@ def test_placed_joints_stand_at_the_origin_and_look_ahead(walk, count):
     assert abs(across[2]) < 1e-6
     bones = np.linalg.norm(placed[:, 1] - placed[:, 0], axis=-1)
     np.testing.assert_allclose(bones, np.linalg.norm(walk[:, 1] - walk[:, 0], axis=-1), atol=1e-6)
+
+
+def test_other_bones_point_the_same_way_and_the_path_grows_with_the_legs(walk):
+    joints = walk[:, :22]
+    parents = [0, *PARENTS[1:22]]
+    twice = humanml3d.with_bones(joints, 2 * np.linalg.norm(joints[0] - joints[0, parents], axis=-1))
+    np.testing.assert_allclose(twice, 2 * joints, atol=1e-5)
+    changed = humanml3d.with_bones(joints, humanml3d.BONE_LENGTHS)
+    bones, before = changed - changed[:, parents], joints - joints[:, parents]
+    np.testing.assert_allclose(
+        np.linalg.norm(bones, axis=-1), np.broadcast_to(humanml3d.BONE_LENGTHS, (90, 22)), atol=1e-9
+    )
+    np.testing.assert_allclose(np.cross(bones, before), 0, atol=1e-9)
+    assert humanml3d.with_bones(joints[:0], humanml3d.BONE_LENGTHS).shape == (0, 22, 3)
 
 
 def test_features_and_back(walk):

@@ -8,7 +8,7 @@ from cospeech import load_motion, positions
 from cospeech.body import joint_positions, joint_transforms, mannequin
 from cospeech.errors import MotionError
 from cospeech.rotation import axis_angle_to_matrix
-from cospeech.skeleton import INDEX, PARENTS, REST_TRANSLATION
+from cospeech.skeleton import HANDS, INDEX, PARENTS, REST_TRANSLATION
 from cospeech.smoothing import smooth
 
 BODY = mannequin("light")
@@ -61,6 +61,12 @@ def test_fingertips_bend_with_their_fingers():
     found, _ = positions.to_poses(joint_positions(BODY, poses, REST_TRANSLATION[None])[:, positions.JOINTS], REST)
     np.testing.assert_allclose(np.linalg.norm(found[0, INDEX["right_index3"]]), 0.6, atol=0.01)
     assert np.abs(found[0, INDEX["right_middle1"]]).max() < 1e-4
+
+
+def test_hands_that_nobody_knows_go_with_the_forearm_and_stay_flat(moving):
+    poses, path = moving
+    found, _ = positions.to_poses(joint_positions(BODY, poses, path)[:, positions.BODY], REST)
+    np.testing.assert_allclose(found[:, HANDS], 0, atol=1e-5)
 
 
 def test_a_body_half_as_tall_moves_the_same_way(moving):

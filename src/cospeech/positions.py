@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from cospeech import humanml3d, ik, skeleton
-from cospeech.body import joint_positions, mannequin
+from cospeech.body import Body, joint_positions, mannequin
 from cospeech.errors import MotionError
 from cospeech.rotation import axis_angle_to_matrix, matrix_to_axis_angle, unit
 from cospeech.skeleton import INDEX, PARENTS
@@ -103,7 +103,8 @@ def _rotations(at: np.ndarray, rest: np.ndarray, with_hands: bool) -> np.ndarray
                 bend = np.swapaxes(turned[:, first], -1, -2) @ turned[:, first + 1]
                 turned[:, first + 2] = turned[:, first + 1] @ ik.between(np.eye(3), bend, _END_BEND)
         else:
-            turned[:, wrist] = turned[:, elbow]
+            fingers = [first + n for first in _FAMILIES[wrist] for n in range(3)]
+            turned[:, [wrist, *fingers]] = turned[:, [elbow]]
 
         hip, knee, ankle, foot = (INDEX[f"{side}_{name}"] for name in ("hip", "knee", "ankle", "foot"))
         turned[:, hip] = follow(hip, turned[:, pelvis])
@@ -128,6 +129,24 @@ def _leg_length(at: np.ndarray) -> float:
     return float(sum(np.median(np.linalg.norm(bone, axis=-1)) for bone in bones)) / 2
 
 
-def vectors(poses: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """(T - 1, 623) vectors of `humanml3d` of the mannequin in poses (T, 55, 3) and at translations (T, 3)."""
-    return humanml3d.features(humanml3d.placed(joint_positions(mannequin("light"), poses, translation)[:, JOINTS]))
+def vectors(poses: np.ndarray, translation: np.ndarray, body: Body | None = None) -> np.ndarray:
+    """(T - 1, 623) vectors of `humanml3d` of a body in poses (T, 55, 3) and at translations (T, 3).
+
+    Args:
+        body: None: the mannequin.
+    """
+    return humanml3d.features(humanml3d.placed(_joints(poses, translation, body)))
+
+
+def body_vectors(poses: np.ndarray, translation: np.ndarray, body: Body | None = None) -> np.ndarray:
+    """(T - 1, 263) vectors of the same, its bones made as long as those of all published ones.
+
+    Args:
+        poses, translation: As of `vectors`, at 20 frames a second to be like the published ones.
+    """
+    joints = _joints(poses, translation, body)[:, : len(BODY)]
+    return humanml3d.features(humanml3d.placed(humanml3d.with_bones(joints, humanml3d.BONE_LENGTHS)))
+
+
+def _joints(poses: np.ndarray, translation: np.ndarray, body: Body | None) -> np.ndarray:
+    return joint_positions(body or mannequin("light"), poses, translation)[:, JOINTS]

@@ -37,6 +37,16 @@ def test_a_motion_comes_back_bit_for_bit(motion, tmp_path):
     assert_same(npz.read(tmp_path / "talk.npz"), motion)
 
 
+def test_the_frame_rate_alone(motion, tmp_path):
+    npz.write(motion, tmp_path / "talk.npz")
+    assert npz.read_frame_rate(tmp_path / "talk.npz") == 30
+    np.savez(tmp_path / "smplh.npz", mocap_framerate=59.5, poses=np.array([None]))
+    assert npz.read_frame_rate(tmp_path / "smplh.npz") == 59.5
+    np.savez(tmp_path / "none.npz", poses=np.zeros(3))
+    with pytest.raises(DataError, match="no frame rate"):
+        npz.read_frame_rate(tmp_path / "none.npz")
+
+
 def test_without_a_face_it_comes_back_without_one(motion, tmp_path):
     npz.write(Motion(motion.poses, motion.translation, fps=29.97), tmp_path / "talk.npz")
     back = npz.read(tmp_path / "talk.npz")

@@ -20,6 +20,7 @@ from cospeech.cli.prepare import check, prepare
 from cospeech.cli.reproduce import reproduce
 from cospeech.cli.statistics import statistics
 from cospeech.cli.train import train
+from cospeech.cli.vectors import vectors
 from cospeech.errors import CospeechError, CospeechWarning
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "check": check,
     "statistics": statistics,
+    "vectors": vectors,
     "train": train,
     "evaluate": evaluate,
     "compare": compare,

@@ -10,15 +10,24 @@ from tyro.conf import arg
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError
 
+_OPTIONS = {  # of each corpus
+    "beat2": ("languages", "speakers", "additional"),
+    "amass": ("smplh",),
+    "humanml3d": ("amass", "smplh"),
+    "beat-cache": (),
+}
+
 
 def prepare(
-    corpus: Annotated[Literal["beat2"], arg(metavar="CORPUS")],
+    corpus: Annotated[Literal["beat2", "amass", "humanml3d", "beat-cache"], arg(metavar="CORPUS")],
     source: Annotated[Path, arg(metavar="SRC")],
     store: Annotated[Path, arg(metavar="STORE")],
     /,
     languages: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = (),
     speakers: Annotated[tuple[int, ...], arg(metavar="NUMBER ...")] = (),
     additional: bool = False,
+    amass: Path | None = None,
+    smplh: Path | None = None,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
     shard: str | None = None,
@@ -31,24 +40,51 @@ def prepare(
 
     Args:
         corpus: beat2: a folder with smplxflame_30, wave16k, textgrid and train_test_split.csv, or one with such folders
-            of several languages.
+            of several languages. amass: a folder with SUBSET/SUBJECT/*.npz, as SMPL-H or SMPL-X. humanml3d: a folder
+            with index.csv, texts and the lists of splits. beat-cache: the published caches of SynTalker. What comes
+            out of each: docs/data.md.
         source: Its folder.
         store: Folder to write.
         languages: Of beat2: such as english chinese. Default: all there are.
         speakers: Of beat2: numbers of speakers. Default: all.
         additional: Of beat2: train on the takes that its split file calls additional, too.
+        amass: Of humanml3d: the folder of AMASS, which has its motions.
+        smplh: Of amass and humanml3d: the folder of AMASS as SMPL-H, which knows the frame rates of its SMPL-X files.
         workers: Processes. Default: one for each core.
         engine: ray: as tasks of Ray Data on all machines of its cluster, which must see the same disk.
         shard: Make only a part, such as 2/8: for an array of eight jobs on machines that see the same disk.
     """
-    from cospeech.data import beat2
     from cospeech.data import prepare as preparing
 
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1.")
     part = preparing.Part.parse(shard) if shard else None
-    jobs = beat2.jobs(source, languages, speakers, additional)
+    given = {"languages": languages, "speakers": speakers, "additional": additional, "amass": amass, "smplh": smplh}
+    for name, value in given.items():
+        if value and name not in _OPTIONS[corpus]:
+            belongs = " and ".join(each for each, options in _OPTIONS.items() if name in options)
+            raise ConfigError(f"--{name}: is for {belongs}, not for {corpus}. Leave it out.")
+    match corpus:
+        case "beat2":
+            from cospeech.data import beat2
+
+            jobs = beat2.jobs(source, languages, speakers, additional)
+        case "amass":
+            from cospeech.data import amass as captures
+
+            jobs = captures.jobs(source, smplh)
+        case "humanml3d":
+            from cospeech.data import humanml3d
+
+            if amass is None:
+                raise ConfigError("humanml3d: holds no motions. Name the folder of AMASS with --amass.")
+            jobs = humanml3d.jobs(source, amass, smplh)
+        case "beat-cache":
+            from cospeech.data import beat_cache
+
+            jobs = beat_cache.jobs(source)
     which = [corpus, *languages, *(f"speaker {number}" for number in speakers), *(["additional"] if additional else [])]
+    which += ["rates of SMPL-H"] if smplh else []
     with progress_bar(f"prepare {corpus}") as progress:
         preparing.run(jobs, store, ", ".join(which), workers or os.cpu_count() or 1, part, engine, progress)
     if left := preparing.left(store):

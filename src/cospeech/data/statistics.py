@@ -16,7 +16,7 @@ _CHUNK = 4096  # frames at a time
 
 
 @dataclass
-class _Sums:
+class Sums:
     """Of (N, C) rows that come piece by piece; in double precision, so that hours lose nothing."""
 
     count: int = 0
@@ -52,7 +52,7 @@ def statistics(clips: Iterable[StoredClip], body: Body) -> dict[str, np.ndarray]
 
     [1] What beat consistency divides speeds by; see `metrics.beat`.
     """
-    rotations, translation, vectors, speed = _Sums(), _Sums(), _Sums(), _Sums()
+    rotations, translation, vectors, speed = Sums(), Sums(), Sums(), Sums()
     for clip in clips:
         if clip.info.num_frames < 2:
             continue
@@ -69,7 +69,7 @@ def statistics(clips: Iterable[StoredClip], body: Body) -> dict[str, np.ndarray]
 
 def joint_speed(clips: Iterable[StoredClip], body: Body) -> np.ndarray:
     """The `joint_speed` of `statistics` alone."""
-    speed = _Sums()
+    speed = Sums()
     for clip in clips:
         _add_speeds(speed, clip, body)
     if not speed.count:
@@ -77,7 +77,7 @@ def joint_speed(clips: Iterable[StoredClip], body: Body) -> np.ndarray:
     return speed.mean.astype(np.float32)
 
 
-def _add_speeds(speed: _Sums, clip: StoredClip, body: Body) -> None:
+def _add_speeds(speed: Sums, clip: StoredClip, body: Body) -> None:
     num_frames = clip.info.num_frames
     for start in range(0, num_frames if num_frames > 1 else 0, _CHUNK):
         first, last = max(start - 1, 0), min(start + _CHUNK + 1, num_frames)  # a frame more, for the differences

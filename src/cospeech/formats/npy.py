@@ -38,16 +38,7 @@ def read(path: str | Path, fps: float | None = None) -> Motion:
     Args:
         fps: Frames a second, which the file does not say. None: 20 without hands, as in HumanML3D, 30 with them.
     """
-    try:
-        with Path(path).open("rb") as file:
-            array = read_array(file, _MAX_BYTES)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file.") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read as a numpy array: {reason}.") from error
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{path}: holds {array.dtype}, expected numbers.")
+    array = read_numbers(path)
     try:
         joints = humanml3d.joint_positions(array.astype(np.float32)) if array.ndim == 2 else array
         poses, translation = positions.to_poses(joints, mannequin("light").joints)
@@ -58,6 +49,21 @@ def read(path: str | Path, fps: float | None = None) -> Motion:
         return Motion(poses, translation, fps, metadata={"assumed": assumed})
     except MotionError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def read_numbers(path: str | Path) -> np.ndarray:
+    """The array of a .npy file, of any shape; nothing is unpickled."""
+    try:
+        with Path(path).open("rb") as file:
+            array = read_array(file, _MAX_BYTES)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read as a numpy array: {reason}.") from error
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{path}: holds {array.dtype}, expected numbers.")
+    return array
 
 
 def read_array(stream: IO[bytes], budget: int) -> np.ndarray:

@@ -14,7 +14,7 @@ What a file does not say and had to be assumed is told in `Motion.metadata["assu
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,8 @@ from cospeech.formats.npy import read_array
 from cospeech.formats.output import replacing
 from cospeech.motion import NUM_BETAS, NUM_EXPRESSIONS, Motion
 
-_KEYS = (
-    *("poses", "trans", "betas", "gender", "expressions", "face", "face_names", "metadata"),
-    *("mocap_frame_rate", "mocap_framerate"),  # BEAT2 and AMASS SMPL-X; AMASS SMPL-H
-)
+_FRAME_RATES = ("mocap_frame_rate", "mocap_framerate")  # BEAT2 and AMASS SMPL-X; AMASS SMPL-H
+_KEYS = ("poses", "trans", "betas", "gender", "expressions", "face", "face_names", "metadata", *_FRAME_RATES)
 # AMASS writes these beside its poses; its world has z up. BEAT2 and this module have y up.
 _AMASS_KEYS = {"surface_model_type", "root_orient", "markers_latent", "dmpls", "mocap_framerate"}
 _AMASS_TO_Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # (x, y, z) -> (x, z, -y)
@@ -108,13 +106,19 @@ def read(path: str | Path) -> Motion:
         raise DataError(f"{path}: {error}") from error
 
 
-def _load(path: str | Path) -> tuple[dict[str, np.ndarray], set[str]]:
-    """The arrays of `_KEYS` that are there, and the names of all."""
+def read_frame_rate(path: str | Path) -> float:
+    """Frames a second of a motion that `read` reads; nothing else of the file is looked at."""
+    arrays, _ = _load(path, _FRAME_RATES)
+    return _frame_rate(path, arrays)
+
+
+def _load(path: str | Path, keys: Collection[str] = _KEYS) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Those of the arrays that are there, and the names of all."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
             arrays: dict[str, np.ndarray] = {}
-            for key in names.intersection(_KEYS):
+            for key in names.intersection(keys):
                 with archive.open(f"{key}.npy") as stream:
                     budget = _MAX_BYTES - sum(array.nbytes for array in arrays.values())
                     arrays[key] = read_array(stream, budget)
@@ -163,7 +167,7 @@ def _face(path: str | Path, arrays: Mapping, num_frames: int) -> np.ndarray | No
 
 
 def _frame_rate(path: str | Path, arrays: Mapping) -> float:
-    for key in ("mocap_frame_rate", "mocap_framerate"):
+    for key in _FRAME_RATES:
         if key in arrays:
             _check_numbers(path, key, arrays[key])
             if arrays[key].size != 1 or not 0 < float(arrays[key].item()) < np.inf:

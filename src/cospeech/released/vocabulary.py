@@ -4,11 +4,9 @@ A pickle is a program. This one may build an object of a class called `Vocab`, w
 arrays, of which only an empty shell is made. Every other name in it is refused before anything is built.
 """
 
-import io
-import pickle
-import pickletools
 from pathlib import Path
 
+from cospeech import pickles
 from cospeech.errors import CheckpointError
 
 _LARGEST = 500_000_000  # bytes; the published one has 14 million
@@ -42,13 +40,10 @@ class _Vocabulary(_Shell):
             self.word2index = state.get("word2index")
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> type:
-        if name == "Vocab":
-            return _Vocabulary
-        if (module, name) in _SHELLS:
-            return _Shell
-        raise CheckpointError(f"it refers to {module}.{name}, which no vocabulary needs. Do not trust this file.")
+def _find(module: str, name: str) -> type | None:
+    if name == "Vocab":
+        return _Vocabulary
+    return _Shell if (module, name) in _SHELLS else None
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
@@ -60,16 +55,13 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     try:
         if path.stat().st_size > _LARGEST:
             raise CheckpointError("it is far larger than any vocabulary.")
-        data = path.read_bytes()
-        _check_opcodes(data)
-        found = _Unpickler(io.BytesIO(data)).load()
-    except CheckpointError as error:
+        found = pickles.load(path.read_bytes(), _find)
+    except (CheckpointError, pickles.UnsafePickle) as error:
         raise CheckpointError(f"{path}: refused: {error}") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from None
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{path}: damaged, or not a vocabulary ({reason}).") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged, or not a vocabulary ({error}).") from None
     words = found.word2index if isinstance(found, _Vocabulary) else None
     if not isinstance(words, dict) or not words:
         raise CheckpointError(f"{path}: not a vocabulary: it holds no words.")
@@ -83,21 +75,3 @@ def _is_text(word: object) -> bool:
         return isinstance(word, str) and word.encode("utf-8") is not None
     except UnicodeEncodeError:  # half a character
         return False
-
-
-def _check_opcodes(data: bytes) -> None:
-    """A few bytes may ask for a memo of any length, or for tuples in tuples, each twice in the next, without end."""
-    memo: set[int] = set()
-    tuples: set[int] = set()  # of the memo
-    before = ""
-    for opcode, argument, _ in pickletools.genops(data):
-        name = opcode.name
-        if name.endswith("PUT") or name == "MEMOIZE":
-            place = len(memo) if name == "MEMOIZE" else int(argument)
-            if place > len(data):
-                raise CheckpointError(f"its memo would have {place} entries. Do not trust this file.")
-            memo.add(place)
-            (tuples.add if before.startswith("TUPLE") else tuples.discard)(place)
-        elif name in ("DUP", "FROZENSET") or (name.endswith("GET") and int(argument) in tuples):
-            raise CheckpointError("it nests what no vocabulary nests. Do not trust this file.")
-        before = name
