@@ -82,11 +82,13 @@ def of_clip(
 
 
 def _of_face(made: Motion, real: Motion, ruler: Ruler) -> Values:
-    """Errors of the face's vertices, where both faces are known in one kind of shapes."""
-    if ruler.body.expression_shapes is not None and made.expressions.any() and real.expressions.any():
-        ours, theirs = (_vertices(each, ruler.body) for each in (made, real))
-        return {"face MSE, m^2": face.vertex_mse(ours, theirs), "LVD, m": face.lvd(ours, theirs, ruler.protocol)}
-    return {}
+    """Errors of the face's vertices, where both faces are known in shapes of the body."""
+    if ruler.body.expression_shapes is None or not (made.expressions.any() and real.expressions.any()):
+        return {}
+    part, size = face.moving_part(ruler.body), len(ruler.body.vertices)
+    ours, theirs = (_vertices(motion, part) for motion in (made, real))
+    mse, distance = face.vertex_mse(ours, theirs, size), face.lvd(ours, theirs, ruler.protocol, size)
+    return {"face MSE, m^2": mse, "LVD, m": distance}
 
 
 def _vertices(motion: Motion, body: Body) -> np.ndarray:
