@@ -175,7 +175,8 @@ def _batch(config: TrainTalker, items: Sequence[Item], cuts: Sequence[tuple[int,
 # --- the one that is shipped ----------------------------------------------------------------------------------------
 
 NAME, STARTER = "starter-mambatalk", "starter"
-MODEL = TalkerConfig(parts=PARTS, temperature={"face": 0.0})
+# Of a width at which it has less than 12 MB together with the tokenizers.
+MODEL = TalkerConfig(parts=PARTS, width=224, mlp_width=448, temperature={"face": 0.0})
 SHARES = {"synthetic": 0.9, "beat2": 0.1}
 
 
