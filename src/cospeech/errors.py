@@ -32,6 +32,10 @@ class CheckpointError(CospeechError):
     """A model that is unknown, incomplete or corrupted."""
 
 
+class DownloadError(CospeechError):
+    """A published file that cannot be fetched, or is not what was published."""
+
+
 class PromptError(CospeechError):
     """A text prompt the model cannot follow or that makes no sense."""
 

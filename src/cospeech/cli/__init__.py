@@ -12,9 +12,11 @@ import tyro
 
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
+from cospeech.cli.download import download
 from cospeech.cli.generate import generate
 from cospeech.cli.models import import_, models
 from cospeech.cli.prepare import check, prepare
+from cospeech.cli.statistics import statistics
 from cospeech.cli.train import train
 from cospeech.errors import CospeechError, CospeechWarning
 
@@ -24,9 +26,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "view": view,
     "models": models,
     "bench": bench,
+    "download": download,
     "import": import_,
     "prepare": prepare,
     "check": check,
+    "statistics": statistics,
     "train": train,
 }
 
