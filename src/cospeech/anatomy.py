@@ -65,7 +65,7 @@ def label(parents: Sequence[int], positions: np.ndarray, turning: np.ndarray) ->
 
 
 def trunk(parents: Sequence[int], found: Mapping[str, int]) -> dict[str, int]:
-    """Pelvis, spine and neck, between hips, shoulders and head that are known."""
+    """Pelvis, spine and neck, between hips and shoulders, and the head if it is known."""
     tree = _Tree(parents)
     pelvis = tree.common(found["left_hip"], found["right_hip"])
     chest = tree.common(found["left_shoulder"], found["right_shoulder"])
@@ -73,9 +73,10 @@ def trunk(parents: Sequence[int], found: Mapping[str, int]) -> dict[str, int]:
     names = {0: (), 1: _TRUNK[2:], 2: _TRUNK[1:]}.get(len(spine), _TRUNK)
     picked = spine if len(spine) < 3 else [spine[0], spine[len(spine) // 2], spine[-1]]
     joints = {"pelvis": pelvis, **dict(zip(names, picked, strict=True))}
-    if "head" in found and (neck := tree.path(chest, found["head"])):
-        joints["neck"] = neck[0]
-    return joints
+    limbs = [found[f"{side}_{joint}"] for side in ("left", "right") for joint in ("hip", "shoulder")]
+    above = [j for j in tree.children[chest] if not any(tree.is_below(limb, j) for limb in limbs)]
+    neck = tree.path(chest, found["head"]) if "head" in found else above
+    return joints | ({"neck": neck[0]} if neck else {})
 
 
 def fingers(

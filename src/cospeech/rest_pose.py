@@ -39,11 +39,11 @@ def t_pose_frames(
     frames: dict[str, np.ndarray] = {}
     heading = _heading(places)
     if heading is not None:
-        frames |= {name: heading for name in _TRUNK}
+        frames |= dict.fromkeys(_TRUNK, heading)
         for side in ("left", "right"):
-            arm, leg = ([f"{side}_{j}" for j in limb] for limb in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")))
+            arm = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
+            leg = [f"{side}_{joint}" for joint in ("hip", "knee", "ankle")]
             frames |= _along(arm, heading, places, ours) | _along(leg, heading, places, ours)
-            frames[arm[2]] = frames[arm[1]]
             frames |= _foot(side, heading, places, ours)
     if _fits(table, places, ours):
         frames |= table
@@ -108,9 +108,7 @@ def _hand(side: str, places: Mapping[str, np.ndarray], ours: Mapping[str, np.nda
     return {wrist: ik.best_rotation(own, theirs)}
 
 
-def _fits(
-    table: Mapping[str, np.ndarray], places: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]
-) -> bool:
+def _fits(table: Mapping[str, np.ndarray], places: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) -> bool:
     """Whether the arms and legs of a skeleton point at rest where a table has them."""
     ends = {"shoulder": "elbow", "hip": "knee"}
     for side in ("left", "right"):

@@ -4,10 +4,10 @@ A new skeleton is a new `Rig` in `RIGS`. What a table leaves out of the trunk is
 because skeletons of one family differ in how many bones their spines have.
 """
 
-import os.path
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -175,8 +175,9 @@ def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
 
 def _plain(names: Sequence[str]) -> list[str]:
     short = [name.rsplit(":", 1)[-1] for name in names]
-    shared = len(os.path.commonprefix(short[1:])) if len(short) > 2 else 0  # the root often has a name of its own
-    prefix = short[-1][:shared]
+    columns = zip(*short[1:], strict=False)  # the root often has a name of its own
+    shared = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
+    prefix = short[-1][:shared] if len(short) > 2 else ""
     return [_letters(name.removeprefix(prefix)) for name in short]
 
 

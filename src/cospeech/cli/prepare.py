@@ -10,15 +10,23 @@ from tyro.conf import UseAppendAction, arg
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError
 
+_OPTIONS = {  # of each corpus
+    "beat2": ("language", "speaker", "additional"),
+    "folder": ("language", "test-share", "licence", "speaker-prefix"),
+}
+
 
 def prepare(
-    corpus: Annotated[Literal["beat2"], arg(metavar="CORPUS")],
+    corpus: Annotated[Literal["beat2", "folder"], arg(metavar="CORPUS")],
     source: Annotated[Path, arg(metavar="SRC")],
     store: Annotated[Path, arg(metavar="STORE")],
     /,
     language: Annotated[tuple[str, ...], UseAppendAction] = (),
     speaker: Annotated[tuple[int, ...], UseAppendAction] = (),
     additional: bool = False,
+    test_share: float | None = None,
+    licence: str = "",
+    speaker_prefix: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
     shard: str | None = None,
@@ -31,30 +39,56 @@ def prepare(
 
     Args:
         corpus: beat2: a folder with smplxflame_30, wave16k, textgrid and train_test_split.csv, or one with such folders
-            of several languages.
+            of several languages. folder: recordings of your own, in the folder or in wave16k in it, with motion (.npz,
+            .bvh, .amc) and TextGrids of the same names beside them; docs/data.md tells more.
         source: Its folder.
         store: Folder to write.
-        language: Of beat2: english, chinese, ... May be given several times. Default: all there are.
+        language: Of beat2: english, chinese, ... May be given several times. Default: all there are. Of folder: the one
+            that is spoken.
         speaker: Of beat2: number of a speaker. May be given several times. Default: all.
         additional: Of beat2: train on the takes that its split file calls additional, too.
+        test_share: Of folder: how much is for testing where it has no table of splits. Default: 0.1.
+        licence: Of folder: that of the recordings, kept with every clip.
+        speaker_prefix: Of folder: names of recordings begin with the speaker, as in anna_01.wav.
         workers: Processes. Default: one for each core.
         engine: ray: as tasks of Ray Data on all machines of its cluster, which must see the same disk.
         shard: Make only a part, such as 2/8: for an array of eight jobs on machines that see the same disk.
     """
-    from cospeech.data import beat2
     from cospeech.data import prepare as preparing
 
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1.")
     part = preparing.Part.parse(shard) if shard else None
-    jobs = beat2.jobs(source, language, speaker, additional)
+    given = {"language": language, "speaker": speaker, "additional": additional}
+    given |= {"licence": licence, "speaker-prefix": speaker_prefix, "test-share": test_share is not None}
+    for name, value in given.items():
+        if value and name not in _OPTIONS[corpus]:
+            belongs = " and ".join(each for each, options in _OPTIONS.items() if name in options)
+            raise ConfigError(f"--{name}: is for {belongs}, not for {corpus}. Leave it out.")
     which = [corpus, *language, *(f"speaker {number}" for number in speaker), *(["additional"] if additional else [])]
+    notes: list[str] = []
+    match corpus:
+        case "beat2":
+            from cospeech.data import beat2
+
+            jobs = beat2.jobs(source, language, speaker, additional)
+        case "folder":
+            from cospeech.data import folder
+
+            if len(language) > 1:
+                raise ConfigError("--language: a folder is of one language. Prepare a store for each.")
+            takes = folder.takes(source, test_share, speaker_prefix)
+            jobs = folder.jobs(takes, licence or folder.LICENCE, *language)
+            which += [folder.settings(takes), f"licence {licence or folder.LICENCE}"]
+            notes = folder.notes(takes)
     with progress_bar(f"prepare {corpus}") as progress:
         preparing.run(jobs, store, ", ".join(which), workers or os.cpu_count() or 1, part, engine, progress)
     if left := preparing.left(store):
         print(f"{left} shards of {store} are left for the other machines")
-    else:
-        _show(store)
+        return
+    _show(store)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def check(store: Annotated[Path, arg(metavar="STORE")], /) -> None:
