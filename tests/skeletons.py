@@ -21,7 +21,8 @@ def about(axis: str, degrees: float) -> np.ndarray:
 
 def hanging_arms(degrees: float) -> dict[str, np.ndarray]:
     """Rest frames of a skeleton whose arms point down by so much: 45 is an A pose."""
-    arms = ("shoulder", "elbow", "wrist", *(f"{f}{n}" for f in skeleton._FINGERS for n in (1, 2, 3)))
+    fingers = {JOINTS[j].partition("_")[2] for j in skeleton.HANDS}
+    arms = ("shoulder", "elbow", "wrist", *fingers)
     sides = (("left", about("z", degrees)), ("right", about("z", -degrees)))
     return {f"{side}_{joint}": turn for side, turn in sides for joint in arms}
 

@@ -1,6 +1,7 @@
 """Motion of other skeletons arrives as it was: whatever joints are called, however they rest, in whatever unit."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 import skeletons
 from skeletons import Z_UP, about, all_along_x, hanging_arms
 
-from cospeech import load_motion, mocap, rigs, skeleton
+from cospeech import anatomy, load_motion, mocap, rigs, skeleton
 from cospeech.body import joint_transforms, mannequin
-from cospeech.errors import CospeechWarning, DataError
+from cospeech.capture import Capture
+from cospeech.data import bandai_namco
+from cospeech.errors import CospeechWarning, DataError, MotionError
 from cospeech.formats import bvh, npz
 from cospeech.motion import Motion
-from cospeech.rotation import matrix_to_axis_angle
+from cospeech.retarget import forward_kinematics
+from cospeech.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from cospeech.skeleton import INDEX, JOINTS, REST_TRANSLATION
 
 FINGERS = [JOINTS[j] for j in skeleton.HANDS]
@@ -196,6 +200,29 @@ def test_what_is_no_person_is_refused(keep, gesture, tmp_path):
         load_motion(path)
 
 
+def test_any_tree_is_known_or_refused(rng):
+    """No crash, whatever hangs on what; half of the bones have no length, and some joints only twist."""
+    for _ in range(300):
+        count = int(rng.integers(1, 40))
+        parents = tuple(int(rng.integers(max(0, j - 6), j)) if j else -1 for j in range(count))
+        turns = rng.normal(0, 0.5, (5, count, 3)) * rng.integers(0, 2, (count, 1))
+        offsets = rng.normal(0, 0.2, (count, 3)) * rng.integers(0, 2, (count, 1))
+        places = np.tile(offsets, (5, 1, 1))
+        capture = Capture(tuple(map(str, range(count))), parents, offsets, axis_angle_to_matrix(turns), places)
+        with suppress(MotionError):
+            assert len(mocap.to_motion(capture, 30)) == 5
+
+
+def test_bones_without_a_length(gesture, tmp_path):
+    path = skeletons.write(tmp_path / "take.bvh", gesture, MIXAMO)
+    lines = path.read_text().splitlines()
+    at = lines.index("JOINT mixamorig:LeftForeArm")
+    lines[at + 2] = "OFFSET 0 0 0"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"take\.bvh: its left_shoulder and left_elbow are in one place"):
+        load_motion(path)
+
+
 def test_no_frames(gesture, tmp_path):
     path = skeletons.write(tmp_path / "take.bvh", gesture, MIXAMO)
     lines = path.read_text().splitlines()
@@ -241,3 +268,31 @@ def test_beat_s_own_skeleton_moves_like_its_smplx_take():
         assert min(correlations) > 0.9
         assert off < 25
         assert found.poses[:, [INDEX[f"{side}_{f}1"] for f in ("index", "middle", "ring")], 2].std(axis=0).min() > 0.05
+
+
+@pytest.mark.data
+def test_raw_files_of_bandai_namco_are_the_packed_clips():
+    body = mannequin("light")
+    raw = {path.stem: path for path in data("bandai_namco", "raw_bvh").glob("*.bvh")}
+    assert len(raw) == 10
+    for clip in bandai_namco.clips(data("bandai_namco"), body.joints):
+        if path := raw.get(clip.id.removeprefix("bandai_namco/")):
+            found = load_motion(path)
+            turn = degrees(axis_angle_to_matrix(found.poses), axis_angle_to_matrix(clip.motion.poses))
+            assert turn.max() < 1, clip.id
+            np.testing.assert_allclose(found.translation, clip.motion.translation, atol=0.002)
+
+
+@pytest.mark.data
+def test_real_skeletons_are_known_without_their_names():
+    """But for the neck of CMU, which has two, and for collars, which its table leaves out."""
+    files = [*data("bandai_namco").rglob("*.bvh"), *data("cmu").rglob("*.bvh"), *data("beat2_scott").rglob("*.bvh")]
+    assert len(files) == 15
+    for path in files:
+        capture = bvh.parse(path).capture()
+        rotations = capture.rotations, capture.positions[:, 0], np.array(capture.parents), capture.positions
+        turning = np.linalg.norm(matrix_to_axis_angle(capture.rotations), axis=-1).max(axis=0)
+        found = anatomy.label(capture.parents, forward_kinematics(*rotations)[1], turning)
+        named = rigs.by_name(capture.names, capture.parents)
+        assert {ours for ours, j in named.joints.items() if found.get(ours) != j} <= {"neck"}, path
+        assert {name for name in found if name not in named.joints} <= {"left_collar", "right_collar"}, path

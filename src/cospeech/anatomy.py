@@ -52,9 +52,7 @@ def label(parents: Sequence[int], positions: np.ndarray, turning: np.ndarray) ->
         found |= {f"{side}_collar": before} if before is not None else {}
         found |= {f"{side}_foot": ball} if ball is not None else {}
         found |= fingers(side, wrist, parents, positions, turning)
-    chest = tree.common(found["left_shoulder"], found["right_shoulder"])
-    above = [j for j in tree.children[chest] if not any(tree.is_below(arm[1], j) for arm in arms)]
-    above = [j for j in above if not any(tree.is_below(leg[1], j) for leg in legs)]
+    above = _above(tree, found)
     if not above:
         return {}
     upwards = tree.chain(max(above, key=lambda j: tree.reach[j]))
@@ -73,10 +71,15 @@ def trunk(parents: Sequence[int], found: Mapping[str, int]) -> dict[str, int]:
     names = {0: (), 1: _TRUNK[2:], 2: _TRUNK[1:]}.get(len(spine), _TRUNK)
     picked = spine if len(spine) < 3 else [spine[0], spine[len(spine) // 2], spine[-1]]
     joints = {"pelvis": pelvis, **dict(zip(names, picked, strict=True))}
-    limbs = [found[f"{side}_{joint}"] for side in ("left", "right") for joint in ("hip", "shoulder")]
-    above = [j for j in tree.children[chest] if not any(tree.is_below(limb, j) for limb in limbs)]
-    neck = tree.path(chest, found["head"]) if "head" in found else above
+    neck = tree.path(chest, found["head"]) if "head" in found else _above(tree, found)
     return joints | ({"neck": neck[0]} if neck else {})
+
+
+def _above(tree: "_Tree", found: Mapping[str, int]) -> list[int]:
+    """What hangs on the chest besides arms and legs."""
+    chest = tree.common(found["left_shoulder"], found["right_shoulder"])
+    limbs = [found[f"{side}_{joint}"] for side in ("left", "right") for joint in ("hip", "shoulder")]
+    return [j for j in tree.children[chest] if not any(tree.is_below(limb, j) for limb in limbs)]
 
 
 def fingers(
@@ -190,7 +193,7 @@ class _Tree:
             before, after = (self.positions[:, b] - self.positions[:, a] for a, b in ((kept[-1], k), (k, following)))
             in_line = np.sum(unit(before) * unit(after), axis=-1).min() > _STRAIGHT
             kept += [] if turning[k] > _TWISTS and in_line else [k]
-        return [*kept, *chain[1:][-1:]]
+        return [*kept, chain[-1]] if len(kept) > 1 else chain
 
     def first_of_two(self, limb: list[int]) -> int:
         """Place in the limb of the joint where the two longest neighbouring bones begin, the last such place."""
@@ -209,7 +212,7 @@ class _Tree:
         for children in self.children:
             alike = [
                 (abs(self.reach[a] - self.reach[b]) / max(self.reach[a], self.reach[b]), a, b)
-                for a, b in combinations([j for j in children if self.depth[j] >= 2 and self.reach[j] > 0], 2)
+                for a, b in combinations([j for j in children if len(self.chain(j)) >= 3 and self.reach[j] > 0], 2)
             ]
             if alike and min(alike)[0] < _ALIKE:
                 pairs.append(min(alike)[1:])

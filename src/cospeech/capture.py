@@ -14,7 +14,6 @@ class Capture:
     offsets: np.ndarray  # (J, 3) from the parent where nothing is turned
     rotations: np.ndarray  # (T, J, 3, 3) of each joint relative to its parent
     positions: np.ndarray  # (T, J, 3) of each joint in its parent's frame
-    fps: float | None  # None where the format does not say
 
     def __len__(self) -> int:
         return len(self.rotations)

@@ -19,7 +19,7 @@ from cospeech.formats import asf, bvh
 from cospeech.motion import MAX_FPS, Motion
 from cospeech.rest_pose import t_pose_frames
 from cospeech.retarget import REQUIRED, forward_kinematics, positions_to_poses
-from cospeech.rotation import matrix_to_axis_angle, unit
+from cospeech.rotation import unit
 from cospeech.skeleton import INDEX
 
 _AMC_FPS = 120.0  # of all of CMU
@@ -29,6 +29,13 @@ _LEG = 0.49  # of the height of a person, hip to ankle; Drillis and Contini 1966
 _HEIGHT_M = 1.7
 _UNITS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001, "inches": 0.0254, "inches / 0.45": 0.0254 / 0.45}
 _Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # (x, y, z) -> (x, z, -y)
+_BONES = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+_APART = (  # what may not be in one place
+    *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in _BONES),
+    *((f"{side}_{joint}", "neck") for side in ("left", "right") for joint in ("hip", "shoulder")),
+    *((f"left_{joint}", f"right_{joint}") for joint in ("hip", "shoulder")),
+)
+_POINT = 1e-3  # of the longest bone
 _LIES = 0.6  # of the length of a trunk, its height
 
 
@@ -44,30 +51,31 @@ def read(path: str | Path, fps: float | None = None, duration_s: float | None = 
     """
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise DataError(f"{path}: cannot have {fps:g} frames a second.")
-    if Path(path).suffix.lower() == ".amc":
-        capture = asf.read(path)
-        assumed = []
-        if fps is None and duration_s is None:
-            assumed = [f"{_AMC_FPS:g} frames a second"]
-        fps = fps or (_AMC_FPS if duration_s is None else _rate(path, len(capture), duration_s))
-    else:
-        parsed, assumed = bvh.parse(path), []
-        if fps is None and len(parsed.values) < parsed.num_promised:
-            if duration_s is None:
-                bvh.warn_if_short(parsed, path)
-            else:
-                fps = _rate(path, len(parsed.values), duration_s)
-                assumed = [f"{fps:g} frames a second, as its recording has it"]
-        parsed = replace(parsed, fps=fps or parsed.fps)
-        if not bvh.why_other(parsed):
-            return bvh.to_motion(parsed)
-        capture = parsed.capture()
-        fps = parsed.fps
+    read_one = _read_amc if Path(path).suffix.lower() == ".amc" else _read_bvh
     try:
-        motion = to_motion(capture, fps)
+        return read_one(path, fps, duration_s)
     except MotionError as error:
         raise DataError(f"{path}: {error}") from error
-    return motion.with_metadata({"assumed": "; ".join([*assumed, motion.metadata["assumed"]])})
+
+
+def _read_bvh(path: str | Path, fps: float | None, duration_s: float | None) -> Motion:
+    parsed = bvh.parse(path)
+    if fps is None and duration_s is not None and len(parsed.values) < parsed.num_promised:
+        fps = _rate(path, len(parsed.values), duration_s)
+    elif fps is None:
+        bvh.warn_if_short(parsed, path)
+    parsed = replace(parsed, fps=fps or parsed.fps)
+    return to_motion(parsed.capture(), parsed.fps) if bvh.why_other(parsed) else bvh.to_motion(parsed)
+
+
+def _read_amc(path: str | Path, fps: float | None, duration_s: float | None) -> Motion:
+    capture = asf.read(path)
+    if fps is None and duration_s is not None:
+        fps = _rate(path, len(capture), duration_s)
+    motion = to_motion(capture, fps or _AMC_FPS)
+    if fps is None:
+        return motion.with_metadata({"assumed": f"{_AMC_FPS:g} frames a second; {motion.metadata['assumed']}"})
+    return motion
 
 
 def _rate(path: str | Path, num_frames: int, duration_s: float) -> float:
@@ -117,7 +125,7 @@ def to_motion(capture: Capture, fps: float) -> Motion:
 
 def _joints(capture: Capture, positions: np.ndarray) -> tuple[dict[str, int], rigs.Rig | None]:
     """SMPL-X name -> joint, and the rig whose names they have."""
-    turning = np.linalg.norm(matrix_to_axis_angle(capture.rotations), axis=-1).max(axis=0)
+    turning = np.arccos(((np.trace(capture.rotations, axis1=-2, axis2=-1) - 1) / 2).clip(-1, 1)).max(axis=0)
     tree = capture.parents, positions, turning
     named = rigs.by_name(capture.names, capture.parents)
     joints = named.joints if named else anatomy.label(*tree)
@@ -126,6 +134,10 @@ def _joints(capture: Capture, positions: np.ndarray) -> tuple[dict[str, int], ri
             f"neither the names ({', '.join(capture.names[:4])} ...) nor the tree of its joints tell which is the "
             f"{missing[0]}. Export it with the joint names of SMPL-X or Mixamo."
         )
+    longest = np.linalg.norm(capture.offsets[1:], axis=-1).max()
+    for a, b in _APART:
+        if np.linalg.norm(positions[:, joints[a]] - positions[:, joints[b]], axis=-1).min() < _POINT * longest:
+            raise MotionError(f"its {a} and {b} are in one place. Export it with the lengths of bones.")
     for side in ("left", "right"):
         if named and f"{side}_index1" not in joints:
             joints |= anatomy.fingers(side, joints[f"{side}_wrist"], *tree)

@@ -7,7 +7,7 @@ because skeletons of one family differ in how many bones their spines have.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -188,8 +188,8 @@ def _letters(name: str) -> str:
 def _has_limbs(joints: Mapping[str, int], parents: Sequence[int]) -> bool:
     for side in ("left", "right"):
         for chain in _CHAINS:
-            limb = [joints.get(f"{side}_{joint}") for joint in chain]
-            if None in limb or not (_hangs_on(limb[1], limb[0], parents) and _hangs_on(limb[2], limb[1], parents)):
+            limb = [joints.get(f"{side}_{joint}", -1) for joint in chain]
+            if min(limb) < 0 or not all(_hangs_on(b, a, parents) for a, b in pairwise(limb)):
                 return False
     return True
 

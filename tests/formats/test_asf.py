@@ -77,7 +77,7 @@ def positions(path: Path) -> np.ndarray:
 
 def test_two_bones(tmp_path):
     found = asf.read(files(tmp_path))
-    assert (found.names, found.parents, found.fps) == (("root", "upper", "lower"), (-1, 0, 1), None)
+    assert (found.names, found.parents) == (("root", "upper", "lower"), (-1, 0, 1))
     at = positions(tmp_path / "07_01.amc")
     np.testing.assert_allclose(at[:, :2], np.tile(np.array([1, 2, 3]) * INCH, (2, 2, 1)), atol=1e-7)
     np.testing.assert_allclose(at[0, 2], np.array([11, 2, 3]) * INCH, atol=1e-7)

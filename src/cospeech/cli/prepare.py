@@ -48,7 +48,7 @@ def prepare(
         speaker: Of beat2: number of a speaker. May be given several times. Default: all.
         additional: Of beat2: train on the takes that its split file calls additional, too.
         test_share: Of folder: how much is for testing where it has no table of splits. Default: 0.1.
-        licence: Of folder: that of the recordings, kept with every clip.
+        licence: Of folder: that of the recordings, kept with every clip. Default: not stated.
         speaker_prefix: Of folder: names of recordings begin with the speaker, as in anna_01.wav.
         workers: Processes. Default: one for each core.
         engine: ray: as tasks of Ray Data on all machines of its cluster, which must see the same disk.

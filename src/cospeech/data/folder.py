@@ -115,12 +115,12 @@ def settings(takes: Sequence[Take]) -> str:
 def notes(takes: Sequence[Take]) -> list[str]:
     """What could be better."""
     recorded = [take for take in takes if take.recording and take.motion]
-    silent = [take for take in recorded if take.transcript and not take.words]
+    folders = [take.recording.parent for take in recorded if take.recording and take.transcript and not take.words]
     found = []
-    if silent:
-        folder = silent[0].transcript.parent
+    if folders:
+        folder = folders[0]
         found.append(
-            f"{len(silent)} clips have a transcript, but nobody knows when each word is said: "
+            f"{len(folders)} clips have a transcript, but nobody knows when each word is said: "
             f"`cospeech align {folder} {folder}` finds out; then prepare another store"
         )
     for split, purpose in (("train", "training"), ("test", "testing")):

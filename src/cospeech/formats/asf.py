@@ -63,7 +63,7 @@ def read(path: str | Path) -> Capture:
     for n, channel in enumerate(bones[0].channels):
         if channel[0] == "t":
             positions[:, 0, _AXES[channel[1]]] += values[_ROOT][:, n] * skeleton.metres
-    return Capture(names, parents, offsets, rotations, positions, None)
+    return Capture(names, parents, offsets, rotations, positions)
 
 
 def _skeleton_of(path: Path) -> Path:
@@ -106,11 +106,12 @@ def _turned(values: np.ndarray, bone: _Bone) -> np.ndarray:
 
 def _skeleton(text: str) -> _Skeleton:
     sections: dict[str, list[list[str]]] = {}
+    section: list[list[str]] = []  # what comes before the first goes nowhere
     for line in text.splitlines():
         words = line.split("#")[0].split()
         if words and words[0].startswith(":"):
             section = sections.setdefault(words[0].lower(), [])
-        elif words and sections:
+        elif words:
             section.append(words)
     units = {words[0].lower(): words[1] for words in sections[":units"]}
     metres = _INCH / float(units.get("length", "1"))

@@ -115,7 +115,7 @@ class Bvh:
     num_promised: int  # frames by the header; more than T where the file was cut short or thinned out
 
     def capture(self) -> Capture:
-        return Capture(self.names, self.parents, self.offsets, self.rotations(), self.positions(), self.fps)
+        return Capture(self.names, self.parents, self.offsets, self.rotations(), self.positions())
 
     def rotations(self) -> np.ndarray:
         """(T, J, 3, 3) each joint relative to its parent."""
