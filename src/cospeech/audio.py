@@ -19,6 +19,7 @@ import soxr
 
 from cospeech.errors import AudioError, CospeechWarning
 
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".webm")  # of recordings in a folder
 SAMPLE_RATE = 16_000  # samples a second that speech features and networks work at
 
 _BLOCK = 4096  # frames decoded at a time; a damaged block is lost whole

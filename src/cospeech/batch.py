@@ -5,9 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from cospeech.audio import SUFFIXES
 from cospeech.errors import AudioError, FormatError
-
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".webm")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ WRITERS: dict[str, Writer] = {
 }
 READERS: dict[str, str] = {
     ".npz": "cospeech.formats.npz",
-    ".bvh": "cospeech.formats.bvh",
+    ".bvh": "cospeech.mocap",
+    ".amc": "cospeech.mocap",
     ".npy": "cospeech.formats.npy",
 }
 _FOR_ANY_FORMAT = ("audio", "progress")  # no error where they are of no use: every caller has them
@@ -102,16 +103,16 @@ def check_keeps(path: str | Path, what: str) -> None:
 
 
 def load_motion(path: str | Path, fps: float | None = None) -> Motion:
-    """Read a motion: .npz of BEAT2, AMASS or this package, .bvh of this package, .npy with positions of joints.
+    """Read a motion: .npz of BEAT2, AMASS or this package, .bvh or .amc of any skeleton, .npy with positions of joints.
 
     Where the file leaves something open, `metadata["assumed"]` of the motion says what was assumed.
 
     Args:
-        fps: Frames a second of a .npy file, which does not say. Other files say theirs.
+        fps: Frames a second, of files that do not say (.npy, .amc) or say wrong (.bvh).
     """
     suffix = _known_suffix(path, READERS, "read")
     read = import_module(READERS[suffix]).read
-    if suffix == ".npy":
+    if suffix != ".npz":
         return read(path, fps)
     if fps is not None:
         raise FormatError(f"{path}: a {suffix} file says its frame rate itself. Leave `fps` out.")

@@ -20,7 +20,7 @@ REQUIRED = (
     *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "neck"),
     *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
 )
-_NUM_BODY = 22  # the joints a body source can say something about; jaw, eyes and fingers stay at rest
+_NUM_BODY = 22  # fingers follow only where their rotations are known; jaw and eyes stay at rest
 _FORWARD, _UP = np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])
 _STRAIGHT = 0.2  # sine of the bend below which a limb's own plane says little about its twist
 _NEARLY_STRAIGHT = 0.35  # sine of the bend up to which the second bone's sideways slant shows
@@ -44,7 +44,8 @@ def positions_to_poses(
             `REQUIRED`; `spine2`, `head`, `left_foot` and `right_foot` (ball of the foot) help.
         rest: (55, 3) rest positions of the target's joints, `Body.joints`.
         rotations: Name -> (T, 3, 3) global rotation of the source's joint, identity where that part of the body is
-            as in an upright T pose facing +z: palms down, feet flat. What is missing is worked out from positions.
+            as in an upright T pose facing +z: palms down, feet flat. What is missing is worked out from positions, but
+            for fingers, which then go with the hand.
         facing: Where the pelvis faces in the first frame, radians about +y from +z. None: as in the source.
 
     Returns:
@@ -78,6 +79,8 @@ def positions_to_poses(
     local[:, 1:] = np.swapaxes(matrices[:, skeleton.PARENTS[1:_NUM_BODY]], -1, -2) @ matrices[:, 1:]
     poses = np.zeros((len(matrices), skeleton.NUM_JOINTS, 3), np.float32)
     poses[:, :_NUM_BODY] = rotation.matrix_to_axis_angle(local)
+    for j, bent in _fingers(known, turned).items():
+        poses[:, j] = rotation.matrix_to_axis_angle(bent)
     return poses, translation.astype(np.float32)
 
 
@@ -90,7 +93,7 @@ def forward_kinematics(
         local: (T, J, 3, 3) rotation of each joint relative to its parent.
         root: (T, 3) positions of joint 0.
         parents: (J,) each joint's parent, which comes before it; -1 for joint 0.
-        offsets: (J, 3) each joint's place in its parent's frame.
+        offsets: (J, 3) or (T, J, 3) each joint's place in its parent's frame.
 
     Returns:
         matrices (T, J, 3, 3) and positions (T, J, 3).
@@ -99,7 +102,7 @@ def forward_kinematics(
     positions[:, 0] = root
     for j, parent in enumerate(parents[1:], start=1):
         matrices[:, j] = matrices[:, parent] @ local[:, j]
-        positions[:, j] = positions[:, parent] + matrices[:, parent] @ offsets[j]
+        positions[:, j] = positions[:, parent] + (matrices[:, parent] @ offsets[..., j, :, None])[..., 0]
     return matrices, positions
 
 
@@ -164,6 +167,19 @@ def _leg(side: str, source: Rotations, target: Rotations, known: Rotations, pelv
     elif foot is None:
         foot = shin
     return {names[0]: thigh, names[1]: shin, names[2]: foot, names[3]: known.get(names[3], foot)}
+
+
+def _fingers(known: Rotations, turned: Rotations) -> dict[int, np.ndarray]:
+    """Joint -> (T, 3, 3) relative to its parent, of those whose rotation is known."""
+    whole = dict(turned)
+    for j in skeleton.HANDS:
+        name, parent = skeleton.JOINTS[j], skeleton.JOINTS[skeleton.PARENTS[j]]
+        whole[name] = known.get(name, whole[parent])
+    return {
+        j: np.swapaxes(whole[skeleton.JOINTS[skeleton.PARENTS[j]]], -1, -2) @ known[skeleton.JOINTS[j]]
+        for j in skeleton.HANDS
+        if skeleton.JOINTS[j] in known
+    }
 
 
 def _limb(names, source: Rotations, target: Rotations, known, parent: np.ndarray, towards: np.ndarray):

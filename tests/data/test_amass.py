@@ -162,7 +162,7 @@ def test_what_cannot_be_prepared_is_one_line(tmp_path, motion, capsys):
 
     assert "empty: no SUBSET/SUBJECT/*.npz" in says("amass", str(tmp_path / "empty"), store)
     assert "_poses.npz below it" in says("amass", str(x), store, "--smplh", str(tmp_path / "empty"))
-    assert "--speaker: is for beat2, not for amass" in says("amass", str(x), store, "--speaker", "2")
+    assert "--speakers: is for beat2, not for amass" in says("amass", str(x), store, "--speakers", "2")
     assert "--smplh: is for amass and humanml3d, not for beat2" in says("beat2", str(x), store, "--smplh", str(h))
     raw_corpora.write_amass(x / "CMU" / "01" / "a_poses.npz", motion, smplh=True)
     assert "1 ids belong to several clips, such as amass/CMU/01/a" in says("amass", str(x), store)

@@ -30,12 +30,14 @@ def convert(
     Example: cospeech convert talk.npz talk.mp4 --audio talk.wav
 
     Args:
-        motion: Motion to read: .npz (this program, BEAT2, AMASS), .bvh (this program), or .npy with positions of the 22
-            or 52 joints of SMPL-X or with the vectors of HumanML3D, whose rotations are worked out.
+        motion: Motion to read: .npz (this program, BEAT2, AMASS); .bvh, or .amc with its .asf beside it, of any
+            skeleton, retargeted; or .npy with positions of the 22 or 52 joints of SMPL-X or with the vectors of
+            HumanML3D, whose rotations are worked out.
         out: File to write: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of joints.
         audio: Recording that is heard in .mp4 and .html.
         fps: Frames a second of the result. Default: those of the motion.
-        source_fps: Frames a second of a .npy file, which does not say. Default: 20 without hands, 30 with them.
+        source_fps: Frames a second of a file that does not say (.npy; default: 20 without hands, 30 with them; .amc;
+            default: 120) or says wrong (.bvh).
         mirror: Exchange left and right.
         face: Name of a model, such as starter, that hears --audio and gives a face to a motion that has none.
         face_map: An .npz of your own with `arkit_to_flame` (52, 100), `flame_to_arkit` (100, 52) or both: FLAME
@@ -94,7 +96,7 @@ def view(
     Example: cospeech view talk.npz --audio talk.wav
 
     Args:
-        motion: Motion to read: .npz or .bvh.
+        motion: Motion to read: .npz, .bvh, ...
         audio: Recording to hear with it.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the temporary page.

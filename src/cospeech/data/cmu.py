@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cospeech import rigs
 from cospeech.data.clips import Caption, Clip, read_packed
 from cospeech.motion import Motion
 from cospeech.retarget import forward_kinematics, positions_to_poses
@@ -20,29 +21,7 @@ HAS = frozenset({"upper", "lower"})
 SPLITS = {"02_02": "test", "02_09": "test", "01_14": "test", "01_08": "val", "03_02": "val"}  # all others train
 TAGS = {"01": frozenset({"scenery"}), "02": frozenset(), "03": frozenset()}  # by subject
 
-_SIDES = (("left", "l"), ("right", "r"))
-_LIMBS = {
-    **{"shoulder": "humerus", "elbow": "radius", "wrist": "hand"},
-    **{"hip": "femur", "knee": "tibia", "ankle": "foot", "foot": "toes"},
-}
-_JOINTS = {  # SMPL-X name -> name in the corpus
-    **{"pelvis": "root", "spine2": "upperback", "spine3": "thorax", "neck": "upperneck", "head": "head"},
-    **{f"{side}_{ours}": f"{letter}{theirs}" for side, letter in _SIDES for ours, theirs in _LIMBS.items()},
-}
-
-
-def _about(axis: int, degrees: float) -> np.ndarray:
-    return axis_angle_to_matrix(np.radians(degrees) * np.eye(3)[axis])
-
-
-# Bones are world-aligned in a T pose whose legs point 20 degrees outwards and whose elbows bend forwards and up by
-# 30 degrees. These turn our T pose into theirs.
-_T_POSE = {
-    **{"pelvis": np.eye(3), "spine3": np.eye(3), "head": np.eye(3), "left_wrist": np.eye(3), "right_wrist": np.eye(3)},
-    **{"left_shoulder": _about(0, -30), "right_shoulder": _about(0, -30)},
-    **{f"left_{joint}": _about(2, 20) for joint in ("hip", "ankle", "foot")},
-    **{f"right_{joint}": _about(2, -20) for joint in ("hip", "ankle", "foot")},
-}
+_JOINTS, _T_POSE = rigs.CMU.joints, rigs.CMU.t_pose
 
 
 def clips(folder: str | Path, joints: np.ndarray) -> Iterator[Clip]:

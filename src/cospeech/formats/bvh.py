@@ -5,7 +5,8 @@ position is that of the pelvis, every other joint three rotations, in the order 
 comes least near gimbal lock in real gestures: between two frames of the BEAT2 minute no channel moves further than
 20.3 degrees, where with X Y Z it is 82.6 and with Z Y X 90.4. The format has no place for metadata.
 
-Read: any hierarchy into a `Bvh`; `read` makes a `Motion` of one that has the joints of `skeleton.JOINTS`.
+Read: any hierarchy into a `Bvh`; `read` makes a `Motion` of one that has the joints of `skeleton.JOINTS`,
+`cospeech.mocap` of all others.
 Hand-written because the format is a page long and the readers on PyPI pull in more than they save.
 
 Source: Meredith and Maddock 2001, Motion Capture File Formats Explained, University of Sheffield, CS-01-11.
@@ -20,6 +21,7 @@ import numpy as np
 
 from cospeech import rotation, skeleton
 from cospeech.body import Body, mannequin
+from cospeech.capture import Capture
 from cospeech.errors import CospeechWarning, DataError
 from cospeech.formats.output import replacing
 from cospeech.motion import Motion
@@ -53,30 +55,51 @@ def write(motion: Motion, path: str | Path, body: Body | None = None) -> None:
 def read(path: str | Path) -> Motion:
     """Read a motion from a file with the joints of `skeleton.JOINTS` in a T pose, in centimetres, in any order."""
     bvh = parse(path)
+    if reason := why_other(bvh):
+        raise DataError(f"{path}: {reason}. Retarget its motion to SMPL-X joints first.")
+    warn_if_short(bvh, path)
+    return to_motion(bvh)
+
+
+def why_other(bvh: "Bvh") -> str:
+    """What tells a skeleton from the one written here. Empty for that one."""
     place = {name: j for j, name in enumerate(bvh.names)}
     missing = [name for name in skeleton.JOINTS if name not in place]
     if missing:
-        raise DataError(
-            f"{path}: is of another skeleton, without a joint {missing[0]}. Retarget its motion to SMPL-X joints first."
-        )
+        return f"is of another skeleton, without a joint {missing[0]}"
     for j, name in enumerate(skeleton.JOINTS):
         parent = bvh.parents[place[name]]
         expected = "nothing" if j == 0 else skeleton.JOINTS[skeleton.PARENTS[j]]
         found = "nothing" if parent < 0 else bvh.names[parent]
         if found != expected:
-            raise DataError(
-                f"{path}: joint {name} hangs on {found}, in SMPL-X on {expected}. Retarget the motion first."
-            )
+            return f"joint {name} hangs on {found}, in SMPL-X on {expected}"
     for side, out in (("left", 1), ("right", -1)):
         forearm, shin = bvh.offsets[place[f"{side}_wrist"]], bvh.offsets[place[f"{side}_ankle"]]
         if forearm[0] * out < 0.8 * np.linalg.norm(forearm) or -shin[1] < 0.8 * np.linalg.norm(shin):
-            raise DataError(f"{path}: its rest pose is not a T pose facing +z. Retarget the motion first.")
-    order = [place[name] for name in skeleton.JOINTS]
+            return "its rest pose is not a T pose facing +z"
+    return ""
+
+
+def to_motion(bvh: "Bvh") -> Motion:
+    """The motion of a file about whose skeleton `why_other` says nothing."""
+    order = [bvh.names.index(name) for name in skeleton.JOINTS]
     return Motion(
         poses=rotation.matrix_to_axis_angle(bvh.rotations()[:, order]),
         translation=bvh.positions()[:, order[0]] / _CM - skeleton.REST_PELVIS,
         fps=bvh.fps,
     )
+
+
+def warn_if_short(bvh: "Bvh", path: str | Path) -> None:
+    """Warn of a file that was cut short, or thinned out with the old header, as some files of BEAT are."""
+    held, promised = len(bvh.values), bvh.num_promised
+    if held < promised:
+        warnings.warn(
+            f"{path}: promises {promised} frames and holds {held}: those are used, at the {bvh.fps:g} a second of its "
+            f"header. If it was thinned out, its rate is near {bvh.fps * held / promised:.3g}: say so (--source-fps).",
+            CospeechWarning,
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +112,10 @@ class Bvh:
     channels: tuple[tuple[str, ...], ...]  # of each joint, such as ("Zrotation", "Xrotation", "Yrotation")
     values: np.ndarray  # (T, channels of all joints), rotations in degrees
     fps: float
+    num_promised: int  # frames by the header; more than T where the file was cut short or thinned out
+
+    def capture(self) -> Capture:
+        return Capture(self.names, self.parents, self.offsets, self.rotations(), self.positions())
 
     def rotations(self) -> np.ndarray:
         """(T, J, 3, 3) each joint relative to its parent."""
@@ -126,17 +153,10 @@ def parse(path: str | Path) -> Bvh:
     if not text.lstrip().upper().startswith("HIERARCHY"):
         raise DataError(f"{path}: not a BVH file: it does not begin with HIERARCHY.")
     try:
-        bvh, num_promised = _parse(text)
+        return _parse(text)
     except (ValueError, IndexError, KeyError) as error:
         reason = "it ends in the middle" if isinstance(error, IndexError) else error
         raise DataError(f"{path}: not a readable BVH file: {reason}.") from error
-    if len(bvh.values) < num_promised:  # cut short, or thinned out with the old header, as some files of BEAT are
-        warnings.warn(
-            f"{path}: promises {num_promised} frames and holds {len(bvh.values)}: those are used.",
-            CospeechWarning,
-            stacklevel=2,
-        )
-    return bvh
 
 
 def euler_zxy(matrices: np.ndarray) -> np.ndarray:
@@ -206,8 +226,7 @@ def _numbers(vector) -> str:
     return " ".join(f"{value:.6f}" for value in vector)
 
 
-def _parse(text: str) -> tuple[Bvh, int]:
-    """What a file says, and how many frames its header promises."""
+def _parse(text: str) -> Bvh:
     header = re.match(r".*?\bFrame\s+Time:\s*\S+", text, re.DOTALL | re.IGNORECASE)
     if not header:
         raise ValueError("no frame time")
@@ -258,7 +277,7 @@ def _parse(text: str) -> tuple[Bvh, int]:
     fps = 1 / frame_time_s
     if abs(fps - round(fps)) < 1e-4 * fps:  # 0.033333 means 30 frames a second, 0.033367 means 29.97
         fps = round(fps)
-    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, fps), num_frames
+    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, fps, num_frames)
 
 
 def _channel(name: str) -> str:

@@ -1,0 +1,200 @@
+"""What other skeletons call the joints of SMPL-X, and how their parts are turned in a T pose. The only such tables.
+
+A new skeleton is a new `Rig` in `RIGS`. What a table leaves out of the trunk is found in the tree (`anatomy.trunk`),
+because skeletons of one family differ in how many bones their spines have.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
+from typing import NamedTuple
+
+import numpy as np
+
+from cospeech import anatomy, skeleton
+from cospeech.rotation import axis_angle_to_matrix
+
+_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+_CHAINS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """A skeleton that files are met with.
+
+    Args:
+        joints: SMPL-X name -> name there.
+        t_pose: SMPL-X name -> (3, 3), rows say where the local x, y and z axes of the joint point when that part of the
+            body is as in an upright T pose facing +z: palms down, feet flat. Only where the bones of the skeleton do
+            not tell (`rest_pose.t_pose_frames`).
+    """
+
+    name: str
+    joints: Mapping[str, str]
+    t_pose: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def _both(limbs: Mapping[str, str], left: str, right: str) -> dict[str, str]:
+    """A table of one side, with * where it is named, for both."""
+    sides = (("left", left), ("right", right))
+    return {f"{side}_{ours}": name.replace("*", letter) for side, letter in sides for ours, name in limbs.items()}
+
+
+def _about(axis: int, degrees: float) -> np.ndarray:
+    return axis_angle_to_matrix(np.radians(degrees) * np.eye(3)[axis])
+
+
+SMPLX = Rig("SMPL-X", {name: name for name in skeleton.JOINTS})
+SMPL = Rig(
+    "SMPL",
+    {
+        **{name: name.capitalize() for name in ("pelvis", "spine1", "spine2", "spine3", "neck", "head")},
+        **_both(
+            {
+                **{"hip": "*_Hip", "knee": "*_Knee", "ankle": "*_Ankle", "foot": "*_Foot"},
+                **{"collar": "*_Collar", "shoulder": "*_Shoulder", "elbow": "*_Elbow", "wrist": "*_Wrist"},
+                **{f"{finger}{n}": f"*_{finger.capitalize()}{n}" for finger in _FINGERS for n in (1, 2, 3)},
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+# Mixamo, MotionBuilder, BEAT, ZeroEGGS, LAFAN1 and the MotionBuilder-friendly conversion of CMU by B. Hahne.
+HUMAN_IK = Rig(
+    "Mixamo or MotionBuilder",
+    {
+        **{"pelvis": "Hips", "head": "Head"},
+        **_both(
+            {
+                **{"hip": "*UpLeg", "knee": "*Leg", "ankle": "*Foot", "foot": "*ToeBase"},
+                **{"collar": "*Shoulder", "shoulder": "*Arm", "elbow": "*ForeArm", "wrist": "*Hand"},
+                **{f"{finger}{n}": f"*Hand{finger.capitalize()}{n}" for finger in _FINGERS for n in (1, 2, 3)},
+            },
+            "Left",
+            "Right",
+        ),
+    },
+)
+_CMU_FEET = {  # their legs point 20 degrees outwards at rest, and the feet with them
+    **{f"left_{joint}": _about(2, 20) for joint in ("hip", "ankle", "foot")},
+    **{f"right_{joint}": _about(2, -20) for joint in ("hip", "ankle", "foot")},
+}
+CMU = Rig(
+    "CMU",
+    {
+        **{"pelvis": "root", "spine2": "upperback", "spine3": "thorax", "neck": "upperneck", "head": "head"},
+        **_both(
+            {
+                **{"shoulder": "*humerus", "elbow": "*radius", "wrist": "*hand"},
+                **{"hip": "*femur", "knee": "*tibia", "ankle": "*foot", "foot": "*toes"},
+            },
+            "l",
+            "r",
+        ),
+    },
+    # Bones are world-aligned in a T pose whose elbows bend forwards and up by 30 degrees.
+    {
+        **{joint: np.eye(3) for joint in ("pelvis", "spine3", "head", "left_wrist", "right_wrist")},
+        **{"left_shoulder": _about(0, -30), "right_shoulder": _about(0, -30)},
+        **_CMU_FEET,
+    },
+)
+_POSER = {
+    **{"pelvis": "Hips", "spine2": "Chest", "spine3": "Chest2", "neck": "Neck", "head": "Head"},
+    **_both(
+        {
+            **{"hip": "*Hip", "knee": "*Knee", "ankle": "*Ankle", "foot": "*Toe"},
+            **{"collar": "*Collar", "shoulder": "*Shoulder", "elbow": "*Elbow", "wrist": "*Wrist"},
+        },
+        "Left",
+        "Right",
+    ),
+}
+POSER = Rig("Poser or 3ds Max", _POSER)
+# The 3ds-Max-friendly conversion of CMU by B. Hahne.
+CGSPEED = Rig("CMU, 3ds Max", {**_POSER, "left_wrist": "lhand", "right_wrist": "rhand"}, _CMU_FEET)
+
+# Bones lie along local x, right limbs along -x; the spine's x points up and y forward, the left arm's y up and z along
+# the thumb. Feet point down from ankle to ball and from ball to toe tip; the sines are those of feet flat on the floor.
+_SPINE = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+_LEFT_ARM, _RIGHT_ARM = np.diag([1, 1, 1]), np.diag([1, -1, -1])
+_FOOT_SLOPE, _TOES_SLOPE = 0.637, 0.391
+
+
+def _foot(slope: float, side: int) -> np.ndarray:
+    level = np.sqrt(1 - slope**2)
+    return np.array([[0, -side * slope, side * level], [1, 0, 0], [0, side * level, side * slope]])
+
+
+BANDAI_NAMCO = Rig(
+    "Bandai Namco",
+    {
+        **{"pelvis": "Hips", "spine2": "Spine", "spine3": "Chest", "neck": "Neck", "head": "Head"},
+        **_both(
+            {
+                **{"collar": "Shoulder_*", "shoulder": "UpperArm_*", "elbow": "LowerArm_*", "wrist": "Hand_*"},
+                **{"hip": "UpperLeg_*", "knee": "LowerLeg_*", "ankle": "Foot_*", "foot": "Toes_*"},
+            },
+            "L",
+            "R",
+        ),
+    },
+    {
+        **{"pelvis": np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]]), "spine3": _SPINE, "neck": _SPINE, "head": _SPINE},
+        **{f"left_{joint}": _LEFT_ARM for joint in ("collar", "shoulder", "wrist")},
+        **{f"right_{joint}": _RIGHT_ARM for joint in ("collar", "shoulder", "wrist")},
+        "left_hip": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+        "right_hip": np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1]]),
+        **{"left_ankle": _foot(_FOOT_SLOPE, 1), "right_ankle": _foot(_FOOT_SLOPE, -1)},
+        **{"left_foot": _foot(_TOES_SLOPE, 1), "right_foot": _foot(_TOES_SLOPE, -1)},
+    },
+)
+RIGS = (SMPLX, SMPL, HUMAN_IK, BANDAI_NAMCO, CMU, CGSPEED, POSER)  # of two that fit alike the first is taken
+
+
+class Named(NamedTuple):
+    rig: Rig
+    joints: dict[str, int]  # SMPL-X name -> place of the joint in the file
+
+
+def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
+    """The rig most of whose joints a skeleton has, None where none has arms and legs in it that hang together.
+
+    Case, separators, namespaces ("mixamorig:Hips") and a beginning that all names share ("m_avg_L_Hip") do not matter.
+    """
+    places = {name: j for j, name in reversed(list(enumerate(_plain(names))))}
+    best = None
+    for rig in RIGS:
+        joints = {ours: places[_letters(name)] for ours, name in rig.joints.items() if _letters(name) in places}
+        if _has_limbs(joints, parents) and (best is None or len(joints) > len(best.joints)):
+            best = Named(rig, joints)
+    return best and Named(best.rig, anatomy.trunk(parents, best.joints) | best.joints)
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    short = [name.rsplit(":", 1)[-1] for name in names]
+    columns = zip(*short[1:], strict=False)  # the root often has a name of its own
+    shared = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
+    prefix = short[-1][:shared] if len(short) > 2 else ""
+    return [_letters(name.removeprefix(prefix)) for name in short]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _has_limbs(joints: Mapping[str, int], parents: Sequence[int]) -> bool:
+    for side in ("left", "right"):
+        for chain in _CHAINS:
+            limb = [joints.get(f"{side}_{joint}", -1) for joint in chain]
+            if min(limb) < 0 or not all(_hangs_on(b, a, parents) for a, b in pairwise(limb)):
+                return False
+    return True
+
+
+def _hangs_on(j: int, above: int, parents: Sequence[int]) -> bool:
+    while j > above:
+        j = parents[j]
+    return j == above
