@@ -71,23 +71,32 @@ def read_tiers(path: Path) -> dict[str, list[Word]]:
 
 
 def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
-    """Write a TextGrid in Praat's long format, UTF-8: one tier "words" from 0 to `duration_s`, pauses empty.
+    """Write a TextGrid with one tier "words", as `write_tiers` does."""
+    write_tiers(path, {"words": words}, duration_s)
 
-    Words may not overlap. Times are written to a microsecond.
+
+def write_tiers(path: Path, tiers: Mapping[str, Sequence[Word]], duration_s: float) -> None:
+    """Write a TextGrid in Praat's long format, UTF-8: tiers by name, each from 0 to `duration_s`, pauses empty.
+
+    The words, or phones, of a tier may not overlap. Times are written to a microsecond.
     """
-    for before, word in pairwise(words):
-        if word.start_s < before.end_s:
-            raise DataError(f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends.")
-    intervals = _with_pauses(words, duration_s)
-    end_s = intervals[-1].end_s
+    for words in tiers.values():
+        for before, word in pairwise(words):
+            if word.start_s < before.end_s:
+                raise DataError(
+                    f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends."
+                )
+    end_s = max([duration_s, *(words[-1].end_s for words in tiers.values() if words)])
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end_s:.6f}"]
-    lines += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
-    lines += ['        name = "words"', "        xmin = 0", f"        xmax = {end_s:.6f}"]
-    lines += [f"        intervals: size = {len(intervals)}"]
-    for number, interval in enumerate(intervals, start=1):
-        mark = interval.text.replace('"', '""')
-        lines += [f"        intervals [{number}]:", f"            xmin = {interval.start_s:.6f}"]
-        lines += [f"            xmax = {interval.end_s:.6f}", f'            text = "{mark}"']
+    lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
+    for tier, (name, words) in enumerate(tiers.items(), start=1):
+        intervals = with_pauses(words, end_s)
+        lines += [f"    item [{tier}]:", '        class = "IntervalTier"', f'        name = "{name}"', "        xmin = 0"]
+        lines += [f"        xmax = {end_s:.6f}", f"        intervals: size = {len(intervals)}"]
+        for number, interval in enumerate(intervals, start=1):
+            mark = interval.text.replace('"', '""')
+            lines += [f"        intervals [{number}]:", f"            xmin = {interval.start_s:.6f}"]
+            lines += [f"            xmax = {interval.end_s:.6f}", f'            text = "{mark}"']
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -110,8 +119,8 @@ def word_indices(words: Sequence[Word], num_frames: int, fps: float, vocabulary:
     return indices
 
 
-def _with_pauses(words: Sequence[Word], duration_s: float) -> list[Word]:
-    """The same words, which may overlap, with a `PAUSE` wherever nothing is said."""
+def with_pauses(words: Sequence[Word], duration_s: float) -> list[Word]:
+    """The same words, which may overlap, with a `PAUSE` wherever nothing is said, up to `duration_s` at least."""
     intervals: list[Word] = []
     end_s = 0.0
     for word in words:

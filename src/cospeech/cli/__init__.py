@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import tyro
 
+from cospeech.cli.align import align
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
 from cospeech.cli.generate import generate
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "convert": convert,
     "view": view,
+    "align": align,
     "models": models,
     "bench": bench,
     "import": import_,

@@ -1,0 +1,130 @@
+"""A transcript and what a recogniser heard, brought together: stretches where both agree hold the rest in place.
+
+[1] Moreno, Joerg, Van Thong & Glickman 1998, A recursive algorithm for the forced alignment of very long audio
+    segments, ICSLP: islands of words in a row that agree; here each stretch between two cuts is then aligned by itself
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from cospeech.text import Word
+from cospeech.words.alignment import Alignment
+
+_ISLAND = 3  # words in a row that agree by more than chance
+_SHORTEST_S, _LONGEST_S = 6.0, 20.0  # of a piece, where islands allow it
+_UNSCRIPTED_S = 2.0  # speech without text that is longer than this is left out
+_MARGIN_S = 0.2
+
+
+class Piece(NamedTuple):
+    """From `start_s` to `end_s` words `first` to `last`, exclusive, of the transcript are said."""
+
+    start_s: float
+    end_s: float
+    first: int
+    last: int
+
+
+def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> tuple[list[Piece], list[Word]]:
+    """Pieces of a recording that can be aligned by themselves, and stretches of speech that the transcript lacks.
+
+    Args:
+        heard: What a recogniser understood, much of it wrong.
+        words: The transcript.
+        duration_s: Length of the recording.
+
+    Cuts lie between words that follow each other in both, among more such words. All words of the transcript are in one
+    of the pieces.
+    """
+    islands = _islands([word.text for word in heard], words)
+    whole, unscripted, start = [], [], (0.0, 0)
+    for (a, b, size), (next_a, next_b, _) in pairwise([(0, 0, 0), *islands, (len(heard), len(words), 0)]):
+        between = heard[a + size : next_a]
+        if b + size != next_b or sum(word.end_s - word.start_s for word in between) < _UNSCRIPTED_S:
+            continue
+        before_s = between[0].start_s if a + size == 0 else heard[a + size - 1].end_s + _MARGIN_S
+        after_s = between[-1].end_s if next_a == len(heard) else heard[next_a].start_s - _MARGIN_S
+        unscripted.append(Word(" ".join(word.text for word in between), before_s, max(before_s, after_s)))
+        whole.append(Piece(start[0], before_s, start[1], next_b))
+        start = unscripted[-1].end_s, next_b
+    whole.append(Piece(start[0], duration_s, start[1], len(words)))
+    cuts = [
+        (heard[a + i - 1].end_s, heard[a + i].start_s, b + i) for a, b, size in islands for i in range(2, size - 1)
+    ]
+    return [part for piece in whole if piece.last > piece.first for part in _cut(piece, cuts)], unscripted
+
+
+def _islands(heard: Sequence[str], words: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Stretches that agree: where they begin in both, and how many words they have."""
+    blocks = SequenceMatcher(None, heard, words, autojunk=False).get_matching_blocks()
+    return [(a, b, size) for a, b, size in blocks if size >= _ISLAND]
+
+
+def _cut(piece: Piece, cuts: Sequence[tuple[float, float, int]]) -> Iterator[Piece]:
+    """Cut a piece in the longest pause that comes soon enough, again and again.
+
+    Args:
+        cuts: Where it can be cut: the end of a word, the beginning of the next, and its number.
+    """
+    while piece.end_s - piece.start_s > _LONGEST_S:
+        earliest_s, latest_s = piece.start_s + _SHORTEST_S, piece.end_s - _SHORTEST_S
+        ahead = [cut for cut in cuts if earliest_s < cut[0] <= cut[1] < latest_s and piece.first < cut[2] < piece.last]
+        if not ahead:
+            break
+        soon = [cut for cut in ahead if cut[0] < piece.start_s + _LONGEST_S] or ahead[:1]
+        end_s, next_s, word = max(soon, key=lambda cut: cut[1] - cut[0])
+        middle_s = (end_s + next_s) / 2
+        yield Piece(piece.start_s, middle_s, piece.first, word)
+        piece = Piece(middle_s, piece.end_s, word, piece.last)
+    yield piece
+
+
+def missing(found: Sequence[Word], words: Sequence[str], start_s: float, end_s: float) -> list[Word]:
+    """Stretches of a text of which nothing was found, each with the time between its neighbours.
+
+    Args:
+        found: Words of the text, in its order.
+        words: The text.
+        start_s, end_s: The time that it covers.
+    """
+    matcher = SequenceMatcher(None, [word.text for word in found], words, autojunk=False)
+    times = [start_s, *(word.end_s for word in found)], [*(word.start_s for word in found), end_s]
+    return [
+        Word(" ".join(words[b:b_end]), times[0][a], times[1][a_end])
+        for _, a, a_end, b, b_end in matcher.get_opcodes()
+        if b_end > b and a == a_end
+    ]
+
+
+def transferred(heard: Sequence[Word], words: Sequence[str]) -> Alignment:
+    """The words of a transcript with the times of what a recogniser heard, whatever its capitals and punctuation.
+
+    Where they differ, the words of the transcript share the time of what was heard in their place, by their letters.
+    Where nothing was heard they are missing.
+    """
+    matcher = SequenceMatcher(None, [key(word.text) for word in heard], [key(word) for word in words], autojunk=False)
+    timed: list[Word] = []
+    unscripted = []
+    for kind, a, a_end, b, b_end in matcher.get_opcodes():
+        if kind == "equal":
+            timed += [replace(heard[a + i], text=text) for i, text in enumerate(words[b:b_end])]
+        elif kind == "replace":
+            start_s, end_s = heard[a].start_s, heard[a_end - 1].end_s
+            ends = np.cumsum([len(text) for text in words[b:b_end]])
+            marks_s = [start_s, *(start_s + (end_s - start_s) * ends / ends[-1])]
+            timed += [Word(text, *span) for text, span in zip(words[b:b_end], pairwise(marks_s), strict=True)]
+        elif kind == "delete" and heard[a_end - 1].end_s - heard[a].start_s > _UNSCRIPTED_S:
+            text = " ".join(word.text for word in heard[a:a_end])
+            unscripted.append(Word(text, heard[a].start_s, heard[a_end - 1].end_s))
+    end_s = heard[-1].end_s if heard else 0.0
+    return Alignment(tuple(timed), missing=tuple(missing(timed, words, 0.0, end_s)), unscripted=tuple(unscripted))
+
+
+def key(word: str) -> str:
+    """What of a word counts in a comparison: small letters and digits."""
+    return "".join(letter for letter in word.casefold() if letter.isalnum())

@@ -1,0 +1,207 @@
+"""Words and phones by PocketSphinx: offline, English only, its models are inside its package.
+
+[1] Huggins-Daines et al. 2006, PocketSphinx: a free, real-time continuous speech recognition system for hand-held
+    devices, ICASSP
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cospeech.audio import SAMPLE_RATE
+from cospeech.errors import DataError, MissingExtra
+from cospeech.speech import Speech
+from cospeech.text import Word
+from cospeech.words.alignment import Alignment, Progress
+from cospeech.words.anchors import Piece, missing, pieces
+from cospeech.words.english import pronunciations, spoken
+
+if TYPE_CHECKING:
+    from pocketsphinx import AlignmentEntry, Decoder
+
+_FPS = 100  # frames a second of its models
+_WHOLE_S = 30.0  # a recording up to this is aligned in one piece
+_HOPELESS_S = 120.0  # without a single island for longer than this, nothing can be said
+_SKIP = 1e-30  # probability that a stretch of the transcript, short or long, is not said
+_LISTEN_S = 20.0  # longest stretch that is understood at once
+
+
+class PocketSphinx:
+    """Aligner and rough recogniser."""
+
+    def __init__(self):
+        if find_spec("pocketsphinx") is None:
+            raise MissingExtra("pocketsphinx", "align")
+
+    def align(self, speech: Speech, transcript: str, progress: Progress | None = None) -> Alignment:
+        """Find the words of an English transcript, with their phones in ARPABET.
+
+        A long recording is first understood with a language model of nothing but the transcript, which gives places to
+        cut it [anchors]; each piece is then aligned in a grammar of its words, any of which may be missing.
+        """
+        words = spoken(transcript)
+        if not words:
+            raise DataError("The transcript has no words.")
+        sound = _sound(speech)
+        made, unscripted = [Piece(0.0, speech.duration_s, 0, len(words))], []
+        if speech.duration_s > _WHOLE_S:
+            self._listen_for(words)
+            heard, _ = self._understood(sound, speech.duration_s, progress and (lambda done: progress(0.5 * done)))
+            made, unscripted = pieces(heard, words, speech.duration_s)
+        found, phones, lost = [], [], []
+        for piece in made:
+            its_words = words[piece.first : piece.last]
+            its_found, its_phones = self._found(sound, its_words, piece)
+            found += its_found
+            phones += its_phones
+            lost += missing(its_found, its_words, piece.start_s, piece.end_s)
+            if progress:
+                progress(0.5 + 0.5 * piece.end_s / speech.duration_s)
+        if not found:
+            raise DataError(f"None of the {len(words)} words of the transcript can be found in the sound.")
+        return Alignment(tuple(found), tuple(phones), tuple(lost), tuple(unscripted))
+
+    def recognise(self, speech: Speech, progress: Progress | None = None) -> Alignment:
+        """Understand English, roughly: rhythm and most words that matter, with their phones."""
+        self._listener.activate_search("english")
+        words, phones = self._understood(_sound(speech), speech.duration_s, progress)
+        if not words:
+            raise DataError("No words can be understood in it. Give a transcript.")
+        return Alignment(tuple(words), tuple(phones), language="en")
+
+    def _found(self, sound: np.ndarray, words: list[str], piece: Piece) -> tuple[list[Word], list[Word]]:
+        """Those words of a piece that are said in it, and their phones."""
+        if piece.end_s - piece.start_s > _HOPELESS_S:
+            return [], []
+        _learn(self._aligner, words)
+        end = len(words)
+        steps = [(i, i + 1, 1.0, word) for i, word in enumerate(words)]
+        for i in range(end + 1):  # beside each place in the text another where words are left out, however many
+            steps += [(i, end + 1 + i, _SKIP), (end + 1 + i, i, 1.0)] + [(end + 1 + i, end + 2 + i, 1.0)] * (i < end)
+        self._aligner.add_fsg("piece", self._aligner.create_fsg("piece", 0, end, steps))
+        self._aligner.activate_search("piece")
+        _process(self._aligner, _bytes(sound, piece.start_s, piece.end_s))
+        said = [name for segment in self._aligner.seg() or () if (name := _name(segment.word))]
+        if not said:
+            return [], []
+        self._aligner.set_align_text(" ".join(said))  # phones are found only along a path that skips nothing
+        return _decoded(self._aligner, sound, piece.start_s, piece.end_s)
+
+    def _understood(
+        self, sound: np.ndarray, duration_s: float, progress: Progress | None
+    ) -> tuple[list[Word], list[Word]]:
+        words, phones = [], []
+        for start_s, end_s in _stretches(sound, duration_s):
+            its_words, its_phones = _decoded(self._listener, sound, start_s, end_s)
+            words += its_words
+            phones += its_phones
+            if progress:
+                progress(end_s / duration_s)
+        return words, phones
+
+    def _listen_for(self, words: list[str]) -> None:
+        """Expect the words of a transcript, in its order more than in another."""
+        from pocketsphinx.lm import ArpaBoLM
+
+        _learn(self._listener, words)
+        model = ArpaBoLM(text=" ".join(words), add_start=True)
+        model.compute()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "transcript.arpa"
+            with path.open("w", encoding="utf-8") as file:
+                model.write(file)
+            self._listener.add_lm_file("transcript", str(path))
+        self._listener.activate_search("transcript")
+
+    @cached_property
+    def _aligner(self) -> "Decoder":
+        return _decoder(beam=0.0, wbeam=0.0, pbeam=0.0)  # nothing is given up: pruned, a hasty speaker is lost
+
+    @cached_property
+    def _listener(self) -> "Decoder":
+        from pocketsphinx import get_model_path
+
+        decoder = _decoder()
+        decoder.add_lm_file("english", get_model_path("en-us/en-us.lm.bin"))
+        return decoder
+
+
+def _decoder(**settings: float) -> "Decoder":
+    from pocketsphinx import Decoder
+
+    # With `bestpath` the words come from a lattice, whose times the pass for phones cannot always follow.
+    return Decoder(samprate=SAMPLE_RATE, lm=None, bestpath=False, cmn="batch", loglevel="FATAL", **settings)
+
+
+def _learn(decoder: "Decoder", words: Sequence[str]) -> None:
+    """Teach the pronunciations of words that the dictionary lacks."""
+    for word in set(words):
+        if decoder.lookup_word(word) is None:
+            for number, phones in enumerate(pronunciations(word, decoder.lookup_word), start=1):
+                decoder.add_word(word if number == 1 else f"{word}({number})", phones, False)
+
+
+def _decoded(decoder: "Decoder", sound: np.ndarray, start_s: float, end_s: float) -> tuple[list[Word], list[Word]]:
+    """Words and phones between two seconds, in the search that is active."""
+    stretch, search = _bytes(sound, start_s, end_s), decoder.current_search()
+    _process(decoder, stretch)
+    words, phones = [], []
+    if decoder.hyp() is not None:
+        decoder.set_alignment()  # the second pass: of these words each phone
+        _process(decoder, stretch)
+        for word in decoder.get_alignment():
+            if name := _name(word.name):
+                its_phones = [_timed(phone, phone.name, start_s, end_s) for phone in word]
+                words.append(Word(name, its_phones[0].start_s, its_phones[-1].end_s))
+                phones += its_phones
+    decoder.activate_search(search)
+    return words, phones
+
+
+def _timed(entry: "AlignmentEntry", name: str, start_s: float, end_s: float) -> Word:
+    first, last = entry.start, entry.start + entry.duration  # frames of the stretch
+    return Word(name, min(start_s + first / _FPS, end_s), min(start_s + last / _FPS, end_s))
+
+
+def _name(entry: str) -> str:
+    """A word as the transcript has it, without the number of its pronunciation; empty for pauses, noises and steps."""
+    return "" if entry[0] in "<[(+" else entry.partition("(")[0]
+
+
+def _bytes(sound: np.ndarray, start_s: float, end_s: float) -> bytes:
+    return sound[round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)].tobytes()
+
+
+def _process(decoder: "Decoder", sound: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(sound, full_utt=True)
+    decoder.end_utt()
+
+
+def _sound(speech: Speech) -> np.ndarray:
+    """(N,) int16 at 16 kHz, evenly loud."""
+    samples = speech.resample(SAMPLE_RATE).samples
+    loudest = max(float(samples.max()), -float(samples.min()), 1e-9)
+    sound = (samples * (0.7 * 2**15 / loudest)).astype(np.int16)
+    sound += np.random.default_rng(0).integers(-2, 3, len(sound), np.int16)  # logarithms of digital silence are none
+    return sound
+
+
+def _stretches(sound: np.ndarray, duration_s: float) -> Iterator[tuple[float, float]]:
+    """Seconds from and to which to listen: cut where it is quiet for a moment, at most `_LISTEN_S` apart."""
+    hop = SAMPLE_RATE // 50
+    blocks = sound[: len(sound) // hop * hop].reshape(-1, hop)
+    level = np.array([np.square(block, dtype=np.float32).mean() for block in blocks])  # (T,) of every 20 ms
+    level = np.convolve(level, np.ones(11) / 11, mode="same")
+    start, longest = 0, int(_LISTEN_S * 50)
+    while len(level) - start > longest:
+        begin = start + longest // 2
+        cut = begin + int(level[begin : start + longest].argmin())
+        yield start / 50, cut / 50
+        start = cut
+    yield start / 50, duration_s
