@@ -83,8 +83,8 @@ def transcripts_of(jobs: list[Job], transcript: Path | None) -> list[Path | None
     """The transcript of each recording, .txt or .lab; None where there is none.
 
     Args:
-        transcript: A transcript for one recording, or a folder with one of the same name for every recording. None: that
-            of the same name beside each recording, if there is one.
+        transcript: A transcript for one recording, or a folder with one of the same name for every recording. None:
+            that of the same name beside each recording, if there is one.
     """
     if transcript is not None and not transcript.is_dir():
         if len(jobs) > 1:

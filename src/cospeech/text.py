@@ -52,14 +52,7 @@ def read_words(path: Path) -> tuple[Word, ...]:
 
 def read_tiers(path: Path) -> dict[str, list[Word]]:
     """All interval tiers of a TextGrid by name, at least one, pauses included. Formats as in `read_words`."""
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a TextGrid in UTF-8 or UTF-16. Save it from Praat as a text file.") from None
+    text = read_text(path, "TextGrid")
     try:
         tiers = _interval_tiers(text)
         if not tiers:
@@ -68,6 +61,17 @@ def read_tiers(path: Path) -> dict[str, list[Word]]:
     except (DataError, ValueError, StopIteration) as error:
         reason = str(error).rstrip(".") or "it ends in the middle"
         raise DataError(f"{path}: not a Praat TextGrid with words: {reason}.") from None
+
+
+def read_text(path: Path, kind: str = "text") -> str:
+    """A text file in UTF-8, or in UTF-16 with its mark. `kind` is what an error calls it."""
+    try:
+        raw = Path(path).read_bytes()
+        return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a {kind} in UTF-8 or UTF-16. Save it as a plain text file.") from None
 
 
 def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
@@ -91,7 +95,12 @@ def write_tiers(path: Path, tiers: Mapping[str, Sequence[Word]], duration_s: flo
     lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
     for tier, (name, words) in enumerate(tiers.items(), start=1):
         intervals = with_pauses(words, end_s)
-        lines += [f"    item [{tier}]:", '        class = "IntervalTier"', f'        name = "{name}"', "        xmin = 0"]
+        lines += [
+            f"    item [{tier}]:",
+            '        class = "IntervalTier"',
+            f'        name = "{name}"',
+            "        xmin = 0",
+        ]
         lines += [f"        xmax = {end_s:.6f}", f"        intervals: size = {len(intervals)}"]
         for number, interval in enumerate(intervals, start=1):
             mark = interval.text.replace('"', '""')

@@ -20,7 +20,7 @@ from rich.table import Table
 from cospeech.data.voices import Settings, speak_words
 from cospeech.speech import Speech
 from cospeech.text import Word, read_words
-from cospeech.words import Alignment, AlignerName, find_words
+from cospeech.words import AlignerName, Alignment, find_words
 from cospeech.words.anchors import key
 
 VOICES = ("en-us+f2", "en-us+m3", "en-us+klatt2", "en+m1", "en-gb-scotland+m5", "en-029+f1", "en-us+m7", "en-us+f5")

@@ -13,12 +13,22 @@ from typing import Literal
 
 from cospeech.errors import ConfigError, CospeechWarning, DataError
 from cospeech.speech import Speech
+from cospeech.text import read_text
 from cospeech.words.alignment import Aligner, Alignment, Progress, Recogniser
 from cospeech.words.mfa import Mfa
 from cospeech.words.sphinx import PocketSphinx
 from cospeech.words.whisper import Whisper
 
-__all__ = ["Aligner", "AlignerName", "Alignment", "Recogniser", "aligner", "find_words", "read_transcript", "recogniser"]
+__all__ = [
+    "Aligner",
+    "AlignerName",
+    "Alignment",
+    "Recogniser",
+    "aligner",
+    "find_words",
+    "read_transcript",
+    "recogniser",
+]
 
 AlignerName = Literal["auto", "pocketsphinx", "whisper", "mfa"]
 
@@ -36,7 +46,7 @@ def find_words(
     Args:
         speech: The recording.
         transcript: What is said in it. None: it is understood first, by Whisper where that is installed.
-        name: Who aligns, see `aligner`; "auto" is the Montreal Forced Aligner where it is installed, else PocketSphinx for English and
+        name: Who aligns. "auto" is the Montreal Forced Aligner where it is installed, else PocketSphinx for English and
             Whisper for other languages.
         model: Of Whisper, or with "mfa" of that. None: the usual one, if it is on this machine.
         language: Code such as "de". None: English, but Whisper listens for it.
@@ -93,14 +103,8 @@ def _pocketsphinx() -> PocketSphinx:
 
 
 def read_transcript(path: Path) -> str:
-    """The text of a transcript in UTF-8, or UTF-16 with its mark."""
-    try:
-        raw = Path(path).read_bytes()
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text in UTF-8. Save the transcript as plain text.") from None
+    """What is said in a recording, from a text file."""
+    text = read_text(path, "transcript")
     if not text.strip():
         raise DataError(f"{path}: is empty. Write down what is said, or leave the transcript out.")
     return text

@@ -6,12 +6,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from cospeech.errors import MissingExtra
 from cospeech.text import Word
 from cospeech.words.alignment import Alignment
 
@@ -41,7 +41,7 @@ def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> tu
     Cuts lie between words that follow each other in both, among more such words. All words of the transcript are in one
     of the pieces.
     """
-    islands = _islands([word.text for word in heard], words)
+    islands = [block for block in _agreements([word.text for word in heard], words) if block[2] >= _ISLAND]
     whole, unscripted, start = [], [], (0.0, 0)
     for (a, b, size), (next_a, next_b, _) in pairwise([(0, 0, 0), *islands, (len(heard), len(words), 0)]):
         between = heard[a + size : next_a]
@@ -53,16 +53,21 @@ def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> tu
         whole.append(Piece(start[0], before_s, start[1], next_b))
         start = unscripted[-1].end_s, next_b
     whole.append(Piece(start[0], duration_s, start[1], len(words)))
-    cuts = [
-        (heard[a + i - 1].end_s, heard[a + i].start_s, b + i) for a, b, size in islands for i in range(2, size - 1)
-    ]
+    cuts = [(heard[a + i - 1].end_s, heard[a + i].start_s, b + i) for a, b, size in islands for i in range(2, size - 1)]
     return [part for piece in whole if piece.last > piece.first for part in _cut(piece, cuts)], unscripted
 
 
-def _islands(heard: Sequence[str], words: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Stretches that agree: where they begin in both, and how many words they have."""
-    blocks = SequenceMatcher(None, heard, words, autojunk=False).get_matching_blocks()
-    return [(a, b, size) for a, b, size in blocks if size >= _ISLAND]
+def _agreements(heard: Sequence[str], words: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Stretches on which two texts agree, by the fewest changes: where each begins in both, and its number of words.
+
+    The last one is empty and at both ends. (difflib takes the longest stretch first, wherever it is: the wrong refrain,
+    where a text has some.)
+    """
+    try:
+        from rapidfuzz.distance import Levenshtein
+    except ImportError:
+        raise MissingExtra("rapidfuzz", "align") from None
+    return [tuple(block) for block in Levenshtein.opcodes(heard, words).as_matching_blocks()]
 
 
 def _cut(piece: Piece, cuts: Sequence[tuple[float, float, int]]) -> Iterator[Piece]:
@@ -92,12 +97,12 @@ def missing(found: Sequence[Word], words: Sequence[str], start_s: float, end_s: 
         words: The text.
         start_s, end_s: The time that it covers.
     """
-    matcher = SequenceMatcher(None, [word.text for word in found], words, autojunk=False)
-    times = [start_s, *(word.end_s for word in found)], [*(word.start_s for word in found), end_s]
+    ends_s, starts_s = [start_s, *(word.end_s for word in found)], [*(word.start_s for word in found), end_s]
+    blocks = [(0, 0, 0), *_agreements([word.text for word in found], words)]
     return [
-        Word(" ".join(words[b:b_end]), times[0][a], times[1][a_end])
-        for _, a, a_end, b, b_end in matcher.get_opcodes()
-        if b_end > b and a == a_end
+        Word(" ".join(words[b + size : next_b]), ends_s[next_a], starts_s[next_a])
+        for (_, b, size), (next_a, next_b, _) in pairwise(blocks)
+        if next_b > b + size
     ]
 
 
@@ -107,20 +112,18 @@ def transferred(heard: Sequence[Word], words: Sequence[str]) -> Alignment:
     Where they differ, the words of the transcript share the time of what was heard in their place, by their letters.
     Where nothing was heard they are missing.
     """
-    matcher = SequenceMatcher(None, [key(word.text) for word in heard], [key(word) for word in words], autojunk=False)
     timed: list[Word] = []
     unscripted = []
-    for kind, a, a_end, b, b_end in matcher.get_opcodes():
-        if kind == "equal":
-            timed += [replace(heard[a + i], text=text) for i, text in enumerate(words[b:b_end])]
-        elif kind == "replace":
-            start_s, end_s = heard[a].start_s, heard[a_end - 1].end_s
-            ends = np.cumsum([len(text) for text in words[b:b_end]])
-            marks_s = [start_s, *(start_s + (end_s - start_s) * ends / ends[-1])]
-            timed += [Word(text, *span) for text, span in zip(words[b:b_end], pairwise(marks_s), strict=True)]
-        elif kind == "delete" and heard[a_end - 1].end_s - heard[a].start_s > _UNSCRIPTED_S:
-            text = " ".join(word.text for word in heard[a:a_end])
-            unscripted.append(Word(text, heard[a].start_s, heard[a_end - 1].end_s))
+    blocks = [(0, 0, 0), *_agreements([key(word.text) for word in heard], [key(word) for word in words])]
+    for (a, b, size), (next_a, next_b, next_size) in pairwise(blocks):
+        other, lost = heard[a + size : next_a], words[b + size : next_b]
+        if other and lost:
+            ends = np.cumsum([len(text) for text in lost])
+            marks_s = other[0].start_s + (other[-1].end_s - other[0].start_s) * np.array([0, *ends]) / ends[-1]
+            timed += [Word(text, *map(float, span)) for text, span in zip(lost, pairwise(marks_s), strict=True)]
+        elif other and other[-1].end_s - other[0].start_s > _UNSCRIPTED_S:
+            unscripted.append(Word(" ".join(word.text for word in other), other[0].start_s, other[-1].end_s))
+        timed += [replace(heard[next_a + i], text=words[next_b + i]) for i in range(next_size)]
     end_s = heard[-1].end_s if heard else 0.0
     return Alignment(tuple(timed), missing=tuple(missing(timed, words, 0.0, end_s)), unscripted=tuple(unscripted))
 

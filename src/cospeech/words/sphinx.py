@@ -47,11 +47,12 @@ class PocketSphinx:
         words = spoken(transcript)
         if not words:
             raise DataError("The transcript has no words.")
+        self._learn(words)
         sound = _sound(speech)
         made, unscripted = [Piece(0.0, speech.duration_s, 0, len(words))], []
         if speech.duration_s > _WHOLE_S:
-            self._listen_for(words)
-            heard, _ = self._understood(sound, speech.duration_s, progress and (lambda done: progress(0.5 * done)))
+            so_far = progress and (lambda done: progress(0.5 * done))
+            heard, _ = _understood(self._expecting(words), sound, speech.duration_s, so_far)
             made, unscripted = pieces(heard, words, speech.duration_s)
         found, phones, lost = [], [], []
         for piece in made:
@@ -68,8 +69,7 @@ class PocketSphinx:
 
     def recognise(self, speech: Speech, progress: Progress | None = None) -> Alignment:
         """Understand English, roughly: rhythm and most words that matter, with their phones."""
-        self._listener.activate_search("english")
-        words, phones = self._understood(_sound(speech), speech.duration_s, progress)
+        words, phones = _understood(self._english, _sound(speech), speech.duration_s, progress)
         if not words:
             raise DataError("No words can be understood in it. Give a transcript.")
         return Alignment(tuple(words), tuple(phones), language="en")
@@ -78,7 +78,6 @@ class PocketSphinx:
         """Those words of a piece that are said in it, and their phones."""
         if piece.end_s - piece.start_s > _HOPELESS_S:
             return [], []
-        _learn(self._aligner, words)
         end = len(words)
         steps = [(i, i + 1, 1.0, word) for i, word in enumerate(words)]
         for i in range(end + 1):  # beside each place in the text another where words are left out, however many
@@ -92,58 +91,66 @@ class PocketSphinx:
         self._aligner.set_align_text(" ".join(said))  # phones are found only along a path that skips nothing
         return _decoded(self._aligner, sound, piece.start_s, piece.end_s)
 
-    def _understood(
-        self, sound: np.ndarray, duration_s: float, progress: Progress | None
-    ) -> tuple[list[Word], list[Word]]:
-        words, phones = [], []
-        for start_s, end_s in _stretches(sound, duration_s):
-            its_words, its_phones = _decoded(self._listener, sound, start_s, end_s)
-            words += its_words
-            phones += its_phones
-            if progress:
-                progress(end_s / duration_s)
-        return words, phones
-
-    def _listen_for(self, words: list[str]) -> None:
-        """Expect the words of a transcript, in its order more than in another."""
+    def _expecting(self, words: list[str]) -> "Decoder":
+        """A recogniser that knows just the words of a transcript, and their order more than another."""
         from pocketsphinx.lm import ArpaBoLM
 
-        _learn(self._listener, words)
         model = ArpaBoLM(text=" ".join(words), add_start=True)
         model.compute()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "transcript.arpa"
-            with path.open("w", encoding="utf-8") as file:
+        with tempfile.TemporaryDirectory() as name:
+            dictionary, transcript = Path(name) / "words.dict", Path(name) / "transcript.arpa"
+            with dictionary.open("w", encoding="utf-8") as file:  # of its own: with all of English, a model takes 10 s
+                for word in sorted(set(words)):
+                    file.writelines(f"{entry} {phones}\n" for entry, phones in self._entries(word))
+            with transcript.open("w", encoding="utf-8") as file:
                 model.write(file)
-            self._listener.add_lm_file("transcript", str(path))
-        self._listener.activate_search("transcript")
+            return _decoder(dict=str(dictionary), lm=str(transcript))
+
+    def _entries(self, word: str) -> Iterator[tuple[str, str]]:
+        """All that the dictionary has for a word: "and", "and(2)" ... with their phones."""
+        entry, number = word, 1
+        while phones := self._aligner.lookup_word(entry):
+            yield entry, phones
+            number += 1
+            entry = f"{word}({number})"
+
+    def _learn(self, words: Sequence[str]) -> None:
+        """Put words that the dictionary lacks into it."""
+        lookup = self._aligner.lookup_word
+        for word in set(words):
+            if lookup(word) is None:
+                for number, phones in enumerate(pronunciations(word, lookup), start=1):
+                    self._aligner.add_word(word if number == 1 else f"{word}({number})", phones, False)
 
     @cached_property
     def _aligner(self) -> "Decoder":
         return _decoder(beam=0.0, wbeam=0.0, pbeam=0.0)  # nothing is given up: pruned, a hasty speaker is lost
 
     @cached_property
-    def _listener(self) -> "Decoder":
+    def _english(self) -> "Decoder":
         from pocketsphinx import get_model_path
 
-        decoder = _decoder()
-        decoder.add_lm_file("english", get_model_path("en-us/en-us.lm.bin"))
-        return decoder
+        return _decoder(lm=get_model_path("en-us/en-us.lm.bin"))
 
 
-def _decoder(**settings: float) -> "Decoder":
+def _decoder(lm: str | None = None, **settings: float | str) -> "Decoder":
     from pocketsphinx import Decoder
 
     # With `bestpath` the words come from a lattice, whose times the pass for phones cannot always follow.
-    return Decoder(samprate=SAMPLE_RATE, lm=None, bestpath=False, cmn="batch", loglevel="FATAL", **settings)
+    return Decoder(samprate=SAMPLE_RATE, lm=lm, bestpath=False, cmn="batch", loglevel="FATAL", **settings)
 
 
-def _learn(decoder: "Decoder", words: Sequence[str]) -> None:
-    """Teach the pronunciations of words that the dictionary lacks."""
-    for word in set(words):
-        if decoder.lookup_word(word) is None:
-            for number, phones in enumerate(pronunciations(word, decoder.lookup_word), start=1):
-                decoder.add_word(word if number == 1 else f"{word}({number})", phones, False)
+def _understood(
+    decoder: "Decoder", sound: np.ndarray, duration_s: float, progress: Progress | None
+) -> tuple[list[Word], list[Word]]:
+    words, phones = [], []
+    for start_s, end_s in _stretches(sound, duration_s):
+        its_words, its_phones = _decoded(decoder, sound, start_s, end_s)
+        words += its_words
+        phones += its_phones
+        if progress:
+            progress(end_s / duration_s)
+    return words, phones
 
 
 def _decoded(decoder: "Decoder", sound: np.ndarray, start_s: float, end_s: float) -> tuple[list[Word], list[Word]]:

@@ -83,8 +83,8 @@ class Whisper:
         try:
             return WhisperModel(name, device="auto", local_files_only=self.model is None)
         except (OSError, ValueError, RuntimeError) as error:  # not on this machine, no network, unknown, damaged
-            advice = f"Name one, as in --model {name}, to have it downloaded" if self.model is None else "Check the name"
             reason = str(error).partition("\n")[0].rstrip(".")
+            advice = "Check the name" if self.model else f"To have it downloaded, name it: --model {name}"
             raise DataError(f"Whisper's model {name} cannot be loaded: {reason}. {advice}.") from None
 
 
