@@ -72,8 +72,8 @@ def test_a_transcript_takes_over_the_times_of_what_was_heard():
     taken = transferred(said, ["Hello", "big", "world", "and", "that", "all"])
     assert [word.text for word in taken.words] == ["Hello", "big", "world", "and", "all"]
     assert taken.words[0] == Word("Hello", 0, 1)
-    assert taken.words[1] == Word("big", 1, pytest.approx(1.375))  # three of eight letters
-    assert taken.words[2] == Word("world", pytest.approx(1.375), 2)
+    assert taken.words[1] == Word("big", 1, 1.375)  # three of eight letters
+    assert taken.words[2] == Word("world", 1.375, 2)
     assert taken.missing == (Word("that", 3.5, 3.5),)
 
 
