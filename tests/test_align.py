@@ -111,6 +111,7 @@ def test_generate_gives_the_words_to_a_model_that_reads(folder, heard, capsys):
     assert all(before.end_s == after.start_s for before, after in pairwise(words))
 
 
+@pytest.mark.filterwarnings("default")
 def test_generate_says_when_a_model_does_not_read(folder, heard, capsys):
     text = str(folder / "good.txt")
     cli.main(["generate", str(folder / "good.flac"), str(folder / "talk.npz"), "--transcript", text])

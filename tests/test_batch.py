@@ -118,7 +118,7 @@ def test_transcripts_are_found_by_name(tmp_path):
     assert transcripts_of(made, None) == [*beside, None]
     assert transcripts_of(made[:2], tmp_path) == beside
     assert transcripts_of(made[:1], tmp_path / "other.txt") == [tmp_path / "other.txt"]
-    with pytest.raises(FormatError, match="give the folder that holds a transcript for each"):
+    with pytest.raises(CospeechError, match="give the folder that holds a transcript for each"):
         transcripts_of(made, tmp_path / "a.txt")
-    with pytest.raises(FormatError, match=r"c\.txt \(or \.lab\) is not in it \(1 of 3 are not\)"):
+    with pytest.raises(CospeechError, match=r"c\.txt \(or \.lab\) is not in it \(1 of 3 are not\)"):
         transcripts_of(made, tmp_path)

@@ -30,8 +30,8 @@ class Piece(NamedTuple):
     last: int
 
 
-def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> tuple[list[Piece], list[Word]]:
-    """Pieces of a recording that can be aligned by themselves, and stretches of speech that the transcript lacks.
+def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> list[Piece]:
+    """Pieces of a recording that can be aligned by themselves, without long stretches that the transcript lacks.
 
     Args:
         heard: What a recogniser understood, much of it wrong.
@@ -42,19 +42,18 @@ def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> tu
     of the pieces.
     """
     islands = [block for block in _agreements([word.text for word in heard], words) if block[2] >= _ISLAND]
-    whole, unscripted, start = [], [], (0.0, 0)
+    whole, start_s, first = [], 0.0, 0
     for (a, b, size), (next_a, next_b, _) in pairwise([(0, 0, 0), *islands, (len(heard), len(words), 0)]):
         between = heard[a + size : next_a]
         if b + size != next_b or sum(word.end_s - word.start_s for word in between) < _UNSCRIPTED_S:
             continue
         before_s = between[0].start_s if a + size == 0 else heard[a + size - 1].end_s + _MARGIN_S
         after_s = between[-1].end_s if next_a == len(heard) else heard[next_a].start_s - _MARGIN_S
-        unscripted.append(Word(" ".join(word.text for word in between), before_s, max(before_s, after_s)))
-        whole.append(Piece(start[0], before_s, start[1], next_b))
-        start = unscripted[-1].end_s, next_b
-    whole.append(Piece(start[0], duration_s, start[1], len(words)))
+        whole.append(Piece(start_s, before_s, first, next_b))
+        start_s, first = max(before_s, after_s), next_b
+    whole.append(Piece(start_s, duration_s, first, len(words)))
     cuts = [(heard[a + i - 1].end_s, heard[a + i].start_s, b + i) for a, b, size in islands for i in range(2, size - 1)]
-    return [part for piece in whole if piece.last > piece.first for part in _cut(piece, cuts)], unscripted
+    return [part for piece in whole if piece.last > piece.first for part in _cut(piece, cuts)]
 
 
 def _agreements(heard: Sequence[str], words: Sequence[str]) -> list[tuple[int, int, int]]:
@@ -106,6 +105,18 @@ def missing(found: Sequence[Word], words: Sequence[str], start_s: float, end_s: 
     ]
 
 
+def unscripted(heard: Sequence[Word], found: Sequence[Word]) -> list[Word]:
+    """Stretches where something was heard, but no word of the transcript found."""
+    ends_s, starts_s = [0.0, *(word.end_s for word in found)], [*(word.start_s for word in found), np.inf]
+    stretches = []
+    for end_s, start_s in zip(ends_s, starts_s, strict=True):
+        between = [word for word in heard if end_s <= (word.start_s + word.end_s) / 2 <= start_s]
+        if sum(word.end_s - word.start_s for word in between) > _UNSCRIPTED_S:
+            text = " ".join(word.text for word in between)
+            stretches.append(Word(text, max(end_s, between[0].start_s), min(start_s, between[-1].end_s)))
+    return stretches
+
+
 def transferred(heard: Sequence[Word], words: Sequence[str]) -> Alignment:
     """The words of a transcript with the times of what a recogniser heard, whatever its capitals and punctuation.
 
@@ -113,7 +124,6 @@ def transferred(heard: Sequence[Word], words: Sequence[str]) -> Alignment:
     Where nothing was heard they are missing.
     """
     timed: list[Word] = []
-    unscripted = []
     blocks = [(0, 0, 0), *_agreements([key(word.text) for word in heard], [key(word) for word in words])]
     for (a, b, size), (next_a, next_b, next_size) in pairwise(blocks):
         other, lost = heard[a + size : next_a], words[b + size : next_b]
@@ -121,11 +131,9 @@ def transferred(heard: Sequence[Word], words: Sequence[str]) -> Alignment:
             ends = np.cumsum([len(text) for text in lost])
             marks_s = other[0].start_s + (other[-1].end_s - other[0].start_s) * np.array([0, *ends]) / ends[-1]
             timed += [Word(text, *map(float, span)) for text, span in zip(lost, pairwise(marks_s), strict=True)]
-        elif other and other[-1].end_s - other[0].start_s > _UNSCRIPTED_S:
-            unscripted.append(Word(" ".join(word.text for word in other), other[0].start_s, other[-1].end_s))
         timed += [replace(heard[next_a + i], text=words[next_b + i]) for i in range(next_size)]
-    end_s = heard[-1].end_s if heard else 0.0
-    return Alignment(tuple(timed), missing=tuple(missing(timed, words, 0.0, end_s)), unscripted=tuple(unscripted))
+    lost = missing(timed, words, 0.0, heard[-1].end_s if heard else 0.0)
+    return Alignment(tuple(timed), missing=tuple(lost), unscripted=tuple(unscripted(heard, timed)))
 
 
 def key(word: str) -> str:

@@ -18,7 +18,7 @@ from cospeech.errors import DataError, MissingExtra
 from cospeech.speech import Speech
 from cospeech.text import Word
 from cospeech.words.alignment import Alignment, Progress
-from cospeech.words.anchors import Piece, missing, pieces
+from cospeech.words.anchors import Piece, missing, pieces, unscripted
 from cospeech.words.english import pronunciations, spoken
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ class PocketSphinx:
             raise DataError("The transcript has no words.")
         self._learn(words)
         sound = _sound(speech)
-        made, unscripted = [Piece(0.0, speech.duration_s, 0, len(words))], []
+        heard: list[Word] = []
+        made = [Piece(0.0, speech.duration_s, 0, len(words))]
         if speech.duration_s > _WHOLE_S:
             so_far = progress and (lambda done: progress(0.5 * done))
             heard, _ = _understood(self._expecting(words), sound, speech.duration_s, so_far)
-            made, unscripted = pieces(heard, words, speech.duration_s)
+            made = pieces(heard, words, speech.duration_s)
         found, phones, lost = [], [], []
         for piece in made:
             its_words = words[piece.first : piece.last]
@@ -65,7 +66,7 @@ class PocketSphinx:
                 progress(0.5 + 0.5 * piece.end_s / speech.duration_s)
         if not found:
             raise DataError(f"None of the {len(words)} words of the transcript can be found in the sound.")
-        return Alignment(tuple(found), tuple(phones), tuple(lost), tuple(unscripted))
+        return Alignment(tuple(found), tuple(phones), tuple(lost), tuple(unscripted(heard, found)))
 
     def recognise(self, speech: Speech, progress: Progress | None = None) -> Alignment:
         """Understand English, roughly: rhythm and most words that matter, with their phones."""
