@@ -73,6 +73,13 @@ def test_pocketsphinx_has_one_model_and_one_language():
         aligner("pocketsphinx", None, "de")
 
 
+def test_mfa_needs_a_model_of_another_language(installed):
+    installed("mfa")
+    with pytest.raises(ConfigError, match="--model german_mfa"):
+        aligner("mfa", None, "de")
+    assert aligner("mfa", "german_mfa", "de").dictionary == "german_mfa"
+
+
 def test_whisper_listens_where_it_can(installed):
     installed("pocketsphinx")
     assert type(recogniser("auto")) is PocketSphinx

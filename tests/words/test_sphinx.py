@@ -129,6 +129,22 @@ def test_the_recogniser_gets_most_of_it(aligner, jfk):
 def test_recordings_of_a_moment_are_no_crash(aligner):
     with pytest.raises(DataError):
         aligner.align(Speech(np.zeros(10), 16_000), "hello")
+    with pytest.raises(DataError):
+        aligner.recognise(Speech(np.zeros(10), 16_000))
+
+
+def test_a_word_is_pronounced_alike_whatever_was_learned_before(jfk):
+    before, fresh = PocketSphinx(), PocketSphinx()
+    before.align(jfk, f"zyxgrub {TEXT}")
+    for each in (before, fresh):
+        each.align(jfk, f"zyxgrubs {TEXT}")  # else it would be the plural of one that is known
+    assert before._aligner.lookup_word("zyxgrubs") == fresh._aligner.lookup_word("zyxgrubs") is not None
+
+
+def test_minutes_of_silence_do_not_matter(aligner, jfk, found):
+    long = Speech(np.concatenate([np.zeros(jfk.rate * 130), jfk.samples]), jfk.rate)
+    made = aligner.align(long, TEXT)
+    assert [word.start_s - 130 for word in made.words] == pytest.approx([w.start_s for w in found.words], abs=0.08)
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch):

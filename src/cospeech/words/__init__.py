@@ -77,6 +77,8 @@ def aligner(name: AlignerName, model: str | None = None, language: str | None = 
             return _pocketsphinx()
         name = "whisper"
     if name == "mfa":
+        if model is None and not english:
+            raise ConfigError(f"--language {language}: name mfa's model of it as well, as in --model german_mfa.")
         return Mfa(model)
     if name == "whisper":
         return Whisper(model, language)

@@ -4,6 +4,7 @@
     segments, ICSLP: islands of words in a row that agree; here each stretch between two cuts is then aligned by itself
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -107,10 +108,11 @@ def missing(found: Sequence[Word], words: Sequence[str], start_s: float, end_s: 
 
 def unscripted(heard: Sequence[Word], found: Sequence[Word]) -> list[Word]:
     """Stretches where something was heard, but no word of the transcript found."""
+    middles_s = [(word.start_s + word.end_s) / 2 for word in heard]
     ends_s, starts_s = [0.0, *(word.end_s for word in found)], [*(word.start_s for word in found), np.inf]
     stretches = []
     for end_s, start_s in zip(ends_s, starts_s, strict=True):
-        between = [word for word in heard if end_s <= (word.start_s + word.end_s) / 2 <= start_s]
+        between = heard[bisect_left(middles_s, end_s) : bisect_right(middles_s, start_s)]
         if sum(word.end_s - word.start_s for word in between) > _UNSCRIPTED_S:
             text = " ".join(word.text for word in between)
             stretches.append(Word(text, max(end_s, between[0].start_s), min(start_s, between[-1].end_s)))
@@ -132,8 +134,8 @@ def transferred(heard: Sequence[Word], words: Sequence[str]) -> Alignment:
             marks_s = other[0].start_s + (other[-1].end_s - other[0].start_s) * np.array([0, *ends]) / ends[-1]
             timed += [Word(text, *map(float, span)) for text, span in zip(lost, pairwise(marks_s), strict=True)]
         timed += [replace(heard[next_a + i], text=words[next_b + i]) for i in range(next_size)]
-    lost = missing(timed, words, 0.0, heard[-1].end_s if heard else 0.0)
-    return Alignment(tuple(timed), missing=tuple(lost), unscripted=tuple(unscripted(heard, timed)))
+    not_heard = missing(timed, words, 0.0, heard[-1].end_s if heard else 0.0)
+    return Alignment(tuple(timed), missing=tuple(not_heard), unscripted=tuple(unscripted(heard, timed)))
 
 
 def key(word: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FPS = 100  # frames a second of its models
 _WHOLE_S = 30.0  # a recording up to this is aligned in one piece
-_HOPELESS_S = 120.0  # without a single island for longer than this, nothing can be said
+_HOPELESS = 40_000.0  # seconds times words of a piece: without an island in that much, nothing can be said
 _SKIP = 1e-30  # probability that a stretch of the transcript, short or long, is not said
 _LISTEN_S = 20.0  # longest stretch that is understood at once
 
@@ -37,6 +37,7 @@ class PocketSphinx:
     def __init__(self):
         if find_spec("pocketsphinx") is None:
             raise MissingExtra("pocketsphinx", "align")
+        self._learned: set[str] = set()  # words that the dictionary did not have
 
     def align(self, speech: Speech, transcript: str, progress: Progress | None = None) -> Alignment:
         """Find the words of an English transcript, with their phones in ARPABET.
@@ -77,7 +78,7 @@ class PocketSphinx:
 
     def _found(self, sound: np.ndarray, words: list[str], piece: Piece) -> tuple[list[Word], list[Word]]:
         """Those words of a piece that are said in it, and their phones."""
-        if piece.end_s - piece.start_s > _HOPELESS_S:
+        if (piece.end_s - piece.start_s) * len(words) > _HOPELESS:
             return [], []
         end = len(words)
         steps = [(i, i + 1, 1.0, word) for i, word in enumerate(words)]
@@ -117,11 +118,15 @@ class PocketSphinx:
 
     def _learn(self, words: Sequence[str]) -> None:
         """Put words that the dictionary lacks into it."""
-        lookup = self._aligner.lookup_word
-        for word in set(words):
-            if lookup(word) is None:
-                for number, phones in enumerate(pronunciations(word, lookup), start=1):
+        for word in set(words) - self._learned:
+            if self._known(word) is None:
+                for number, phones in enumerate(pronunciations(word, self._known), start=1):
                     self._aligner.add_word(word if number == 1 else f"{word}({number})", phones, False)
+                self._learned.add(word)
+
+    def _known(self, word: str) -> str | None:
+        """What the dictionary says without what was learned: a word is said alike whatever was aligned before."""
+        return None if word in self._learned else self._aligner.lookup_word(word)
 
     @cached_property
     def _aligner(self) -> "Decoder":
@@ -202,6 +207,9 @@ def _sound(speech: Speech) -> np.ndarray:
 
 def _stretches(sound: np.ndarray, duration_s: float) -> Iterator[tuple[float, float]]:
     """Seconds from and to which to listen: cut where it is quiet for a moment, at most `_LISTEN_S` apart."""
+    if duration_s <= _LISTEN_S:
+        yield 0.0, duration_s
+        return
     hop = SAMPLE_RATE // 50
     blocks = sound[: len(sound) // hop * hop].reshape(-1, hop)
     level = np.array([np.square(block, dtype=np.float32).mean() for block in blocks])  # (T,) of every 20 ms
