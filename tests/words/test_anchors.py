@@ -56,6 +56,14 @@ def test_text_that_is_not_said_stays_with_its_neighbours():
     assert any(piece.first <= 38 and piece.last >= 62 for piece in made)
 
 
+def test_long_silences_are_in_no_piece():
+    said = heard(TEXT[:20], start_s=60) + heard(TEXT[20:], start_s=200)
+    made = pieces(said, TEXT, 300.0)
+    assert made[0].start_s == pytest.approx(59.3)
+    assert made[-1].end_s == pytest.approx(241)
+    assert max(before.end_s for before in made if before.last <= 20) == pytest.approx(71)
+
+
 def test_missing_stretches_have_the_time_between_their_neighbours():
     found = [Word("a", 1, 2), Word("d", 3, 4)]
     assert missing(found, ["a", "b", "c", "d", "e"], 0, 9) == [Word("b c", 2, 3), Word("e", 4, 9)]

@@ -20,6 +20,7 @@ _ISLAND = 3  # words in a row that agree by more than chance
 _SHORTEST_S, _LONGEST_S = 6.0, 20.0  # of a piece, where islands allow it
 _UNSCRIPTED_S = 2.0  # speech without text that is longer than this is left out
 _MARGIN_S = 0.2
+_SILENCE_S = 1.0
 
 
 class Piece(NamedTuple):
@@ -32,7 +33,7 @@ class Piece(NamedTuple):
 
 
 def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> list[Piece]:
-    """Pieces of a recording that can be aligned by themselves, without long stretches that the transcript lacks.
+    """Pieces of a recording that can be aligned by themselves.
 
     Args:
         heard: What a recogniser understood, much of it wrong.
@@ -40,7 +41,7 @@ def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> li
         duration_s: Length of the recording.
 
     Cuts lie between words that follow each other in both, among more such words. All words of the transcript are in one
-    of the pieces.
+    of the pieces, long silences and long stretches that the transcript lacks in none.
     """
     islands = [block for block in _agreements([word.text for word in heard], words) if block[2] >= _ISLAND]
     whole, start_s, first = [], 0.0, 0
@@ -54,7 +55,8 @@ def pieces(heard: Sequence[Word], words: Sequence[str], duration_s: float) -> li
         start_s, first = max(before_s, after_s), next_b
     whole.append(Piece(start_s, duration_s, first, len(words)))
     cuts = [(heard[a + i - 1].end_s, heard[a + i].start_s, b + i) for a, b, size in islands for i in range(2, size - 1)]
-    return [part for piece in whole if piece.last > piece.first for part in _cut(piece, cuts)]
+    parts = [part for piece in whole if piece.last > piece.first for part in _cut(piece, cuts)]
+    return [_without_silence(part, heard) for part in parts]
 
 
 def _agreements(heard: Sequence[str], words: Sequence[str]) -> list[tuple[int, int, int]]:
@@ -87,6 +89,15 @@ def _cut(piece: Piece, cuts: Sequence[tuple[float, float, int]]) -> Iterator[Pie
         yield Piece(piece.start_s, middle_s, piece.first, word)
         piece = Piece(middle_s, piece.end_s, word, piece.last)
     yield piece
+
+
+def _without_silence(piece: Piece, heard: Sequence[Word]) -> Piece:
+    """No more than `_SILENCE_S` where nothing is heard at either end: minutes of it would drown the words."""
+    inside = [word for word in heard if piece.start_s <= word.start_s and word.end_s <= piece.end_s]
+    if not inside:
+        return piece
+    start_s = max(piece.start_s, inside[0].start_s - _SILENCE_S)
+    return piece._replace(start_s=start_s, end_s=min(piece.end_s, inside[-1].end_s + _SILENCE_S))
 
 
 def missing(found: Sequence[Word], words: Sequence[str], start_s: float, end_s: float) -> list[Word]:
