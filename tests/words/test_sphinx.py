@@ -126,6 +126,19 @@ def test_the_recogniser_gets_most_of_it(aligner, jfk):
         aligner.recognise(Speech(np.zeros(16_000), 16_000))
 
 
+def test_without_the_second_pass_the_words_are_known_all_the_same(aligner, jfk, found, monkeypatch):
+    def fails_after(decoder, sound):
+        if decoder.current_search() not in (None, "piece", "_align"):
+            raise RuntimeError("Failed to stop utterance processing")
+        process(decoder, sound)
+
+    process = sphinx._process
+    monkeypatch.setattr(sphinx, "_process", fails_after)
+    made = aligner.align(jfk, TEXT)
+    assert made.phones == ()
+    assert [word.start_s for word in made.words] == pytest.approx([word.start_s for word in found.words], abs=0.1)
+
+
 def test_recordings_of_a_moment_are_no_crash(aligner):
     with pytest.raises(DataError):
         aligner.align(Speech(np.zeros(10), 16_000), "hello")

@@ -10,6 +10,7 @@ by the Montreal Forced Aligner, and of BEAT2, whose words were themselves recogn
 """
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from cospeech.speech import Speech
 from cospeech.text import Word, read_words
 from cospeech.words import AlignerName, Alignment, find_words
 from cospeech.words.anchors import key
+from cospeech.words.english import spoken as spelled_out
 
 VOICES = ("en-us+f2", "en-us+m3", "en-us+klatt2", "en+m1", "en-gb-scotland+m5", "en-029+f1", "en-us+m7", "en-us+f5")
 _TOGETHER = 4  # sentences in a recording
@@ -104,7 +106,7 @@ def spoken(texts: list[str], voice: str, rate: int = 150, pause_s: float = 0.4) 
 
 def differences(recording: Path, grid: Path, aligner: AlignerName) -> np.ndarray:
     """(N,) seconds that words are found later than a TextGrid has them."""
-    said = [word for word in read_words(grid) if not word.is_pause]
+    said = [replace(word, text=" ".join(spelled_out(word.text))) for word in read_words(grid) if not word.is_pause]
     found = find_words(Speech.load(recording), " ".join(word.text for word in said), aligner)
     return _errors(found, said)
 

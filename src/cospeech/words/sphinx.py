@@ -22,7 +22,7 @@ from cospeech.words.anchors import Piece, missing, pieces, unscripted
 from cospeech.words.english import pronunciations, spoken
 
 if TYPE_CHECKING:
-    from pocketsphinx import AlignmentEntry, Decoder
+    from pocketsphinx import Decoder
 
 _FPS = 100  # frames a second of its models
 _WHOLE_S = 30.0  # a recording up to this is aligned in one piece
@@ -54,7 +54,7 @@ class PocketSphinx:
         made = [Piece(0.0, speech.duration_s, 0, len(words))]
         if speech.duration_s > _WHOLE_S:
             so_far = progress and (lambda done: progress(0.5 * done))
-            heard, _ = _understood(self._expecting(words), sound, speech.duration_s, so_far)
+            heard = self._heard(sound, words, speech.duration_s, so_far)
             made = pieces(heard, words, speech.duration_s)
         found, phones, lost = [], [], []
         for piece in made:
@@ -71,10 +71,26 @@ class PocketSphinx:
 
     def recognise(self, speech: Speech, progress: Progress | None = None) -> Alignment:
         """Understand English, roughly: rhythm and most words that matter, with their phones."""
-        words, phones = _understood(self._english, _sound(speech), speech.duration_s, progress)
+        sound = _sound(speech)
+        words, phones = [], []
+        for start_s, end_s in _stretches(sound, speech.duration_s):
+            its_words, its_phones = _with_phones(self._english, sound, start_s, end_s)
+            words += its_words
+            phones += its_phones
+            if progress:
+                progress(end_s / speech.duration_s)
         if not words:
             raise DataError("No words can be understood in it. Give a transcript.")
         return Alignment(tuple(words), tuple(phones), language="en")
+
+    def _heard(self, sound: np.ndarray, words: list[str], duration_s: float, progress: Progress | None) -> list[Word]:
+        """What it sounds like to whom expects this transcript."""
+        decoder, heard = self._expecting(words), []
+        for start_s, end_s in _stretches(sound, duration_s):
+            heard += _words(decoder, sound, start_s, end_s)
+            if progress:
+                progress(end_s / duration_s)
+        return heard
 
     def _found(self, sound: np.ndarray, words: list[str], piece: Piece) -> tuple[list[Word], list[Word]]:
         """Those words of a piece that are said in it, and their phones."""
@@ -86,12 +102,12 @@ class PocketSphinx:
             steps += [(i, end + 1 + i, _SKIP), (end + 1 + i, i, 1.0)] + [(end + 1 + i, end + 2 + i, 1.0)] * (i < end)
         self._aligner.add_fsg("piece", self._aligner.create_fsg("piece", 0, end, steps))
         self._aligner.activate_search("piece")
-        _process(self._aligner, _bytes(sound, piece.start_s, piece.end_s))
-        said = [name for segment in self._aligner.seg() or () if (name := _name(segment.word))]
+        said = _words(self._aligner, sound, piece.start_s, piece.end_s)
         if not said:
             return [], []
-        self._aligner.set_align_text(" ".join(said))  # phones are found only along a path that skips nothing
-        return _decoded(self._aligner, sound, piece.start_s, piece.end_s)
+        # Phones are found only along a path that skips nothing.
+        self._aligner.set_align_text(" ".join(word.text for word in said))
+        return _with_phones(self._aligner, sound, piece.start_s, piece.end_s)
 
     def _expecting(self, words: list[str]) -> "Decoder":
         """A recogniser that knows just the words of a transcript, and their order more than another."""
@@ -146,38 +162,44 @@ def _decoder(lm: str | None = None, **settings: float | str) -> "Decoder":
     return Decoder(samprate=SAMPLE_RATE, lm=lm, bestpath=False, cmn="batch", loglevel="FATAL", **settings)
 
 
-def _understood(
-    decoder: "Decoder", sound: np.ndarray, duration_s: float, progress: Progress | None
-) -> tuple[list[Word], list[Word]]:
-    words, phones = [], []
-    for start_s, end_s in _stretches(sound, duration_s):
-        its_words, its_phones = _decoded(decoder, sound, start_s, end_s)
-        words += its_words
-        phones += its_phones
-        if progress:
-            progress(end_s / duration_s)
-    return words, phones
+def _words(decoder: "Decoder", sound: np.ndarray, start_s: float, end_s: float) -> list[Word]:
+    """Words between two seconds, by the search that is active."""
+    _process(decoder, _bytes(sound, start_s, end_s))
+    if decoder.hyp() is None:
+        return []
+    return [
+        _timed(name, start_s, segment.start_frame, segment.end_frame + 1, end_s)
+        for segment in decoder.seg()
+        if (name := _name(segment.word))
+    ]
 
 
-def _decoded(decoder: "Decoder", sound: np.ndarray, start_s: float, end_s: float) -> tuple[list[Word], list[Word]]:
-    """Words and phones between two seconds, in the search that is active."""
-    stretch, search = _bytes(sound, start_s, end_s), decoder.current_search()
-    _process(decoder, stretch)
-    words, phones = [], []
-    if decoder.hyp() is not None:
-        decoder.set_alignment()  # the second pass: of these words each phone
-        _process(decoder, stretch)
-        for word in decoder.get_alignment():
-            if name := _name(word.name):
-                its_phones = [_timed(phone, phone.name, start_s, end_s) for phone in word]
-                words.append(Word(name, its_phones[0].start_s, its_phones[-1].end_s))
-                phones += its_phones
+def _with_phones(decoder: "Decoder", sound: np.ndarray, start_s: float, end_s: float) -> tuple[list[Word], list[Word]]:
+    """The same with their phones, which a second pass finds."""
+    words, phones = _words(decoder, sound, start_s, end_s), []
+    if not words:
+        return [], []
+    search = decoder.current_search()
+    try:
+        decoder.set_alignment()
+        _process(decoder, _bytes(sound, start_s, end_s))
+    except RuntimeError:  # some words of a recogniser leave it no way to the end: they stay without phones
+        decoder.activate_search(search)
+        return words, []
+    words = []
+    for word in decoder.get_alignment():
+        if name := _name(word.name):
+            its_phones = [
+                _timed(phone.name, start_s, phone.start, phone.start + phone.duration, end_s) for phone in word
+            ]
+            words.append(Word(name, its_phones[0].start_s, its_phones[-1].end_s))
+            phones += its_phones
     decoder.activate_search(search)
     return words, phones
 
 
-def _timed(entry: "AlignmentEntry", name: str, start_s: float, end_s: float) -> Word:
-    first, last = entry.start, entry.start + entry.duration  # frames of the stretch
+def _timed(name: str, start_s: float, first: int, last: int, end_s: float) -> Word:
+    """A word or phone that lasts from frame `first` to `last`, exclusive, of what lies between two seconds."""
     return Word(name, min(start_s + first / _FPS, end_s), min(start_s + last / _FPS, end_s))
 
 
