@@ -33,6 +33,12 @@ def speech_wav(speech, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def jfk_flac() -> Path:
+    """Eleven seconds of a human voice."""
+    return Path(__file__).parents[1] / "examples" / "jfk.flac"
+
+
 def speech_like(duration_s: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
     """(N,) samples of a buzzing voice: harmonics of a falling melody, weighted by the formants of random vowels.
 
