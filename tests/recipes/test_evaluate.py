@@ -280,7 +280,7 @@ def test_speeds_of_joints_come_from_a_file(store, model, tmp_path, monkeypatch):
     np.save(tmp_path / "speeds.npy", np.arange(55.0))
     measured = []
     monkeypatch.setattr(evaluate, "_all", lambda measuring, *_: measured.append(measuring))
-    monkeypatch.setattr(evaluate, "_joint_speed", None)
+    monkeypatch.setattr(evaluate, "joint_speed_of", None)
     with pytest.raises(TypeError):
         evaluate.run(Evaluate(str(model), store, tmp_path / "out", joint_speed=tmp_path / "speeds.npy"), quiet)
     np.testing.assert_array_equal(measured[0].joint_speed, np.arange(55))
@@ -301,6 +301,17 @@ def test_a_store_without_test_clips_says_so(tmp_path, model):
     with pytest.raises(DataError, match="no clip of its split `test` has a recording"):
         evaluate.run(Evaluate(str(model), tmp_path / "store", tmp_path / "out"), quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_clip_that_cannot_be_made_is_named_and_other_settings_may_follow(store, model, tmp_path, capsys):
+    command = ["evaluate", str(model), str(store), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert cli.main([*command, "--upper", "raises the hand"]) == 2
+    assert capsys.readouterr().err.startswith("error: beat2/2_a_0_1_1: The model `tiny` ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "_all", None)
+        with pytest.raises(TypeError):
+            cli.main(command)
+    assert len(list((tmp_path / "out" / "motions").iterdir())) == 3
 
 
 @pytest.mark.parametrize(

@@ -33,19 +33,18 @@ from cospeech.text import Word, write_words
 from cospeech.wav2vec2 import CHARACTERS
 
 ENGLISH = "beat_english_v2.0.0"
-TAKES = {"2_scott_0_1_1": ("test", 8), "2_scott_0_2_2": ("train", 5), "2_scott_0_3_3": ("test", 6)}
-STRANGERS = {"4_lawrence_0_1_1": ("test", 5)}
+TAKES = {"2_scott_0_1_1": ("test", 8.5), "2_scott_0_2_2": ("train", 5.0), "2_scott_0_3_3": ("test", 6.3)}
+STRANGERS = {"4_lawrence_0_1_1": ("test", 5.0)}
 SMALL = EmbedderConfig(widths=(2, 2, 2, 1))
 
 
 def take(folder, name, seconds, seed):
     for kind in ("smplxflame_30", "wave16k", "textgrid"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    expressions = rng.normal(size=(seconds * 30, 100)).astype(np.float32)
-    npz.write(
-        replace(moving(seconds * 30, 30, seed), expressions=expressions), folder / "smplxflame_30" / f"{name}.npz"
-    )
+    frames = round(seconds * 30)
+    expressions = np.random.default_rng(seed).normal(size=(frames, 100)).astype(np.float32)
+    motion = replace(moving(frames, 30, seed), expressions=expressions)
+    npz.write(motion, folder / "smplxflame_30" / f"{name}.npz")
     soundfile.write(folder / "wave16k" / f"{name}.wav", speech_like(seconds, seed=seed), 16_000)
     write_words(folder / "textgrid" / f"{name}.TextGrid", [Word("the", 0.2, 0.6)], seconds)
 

@@ -91,7 +91,8 @@ class Measuring:
                 values = {name: value for name, value in values.items() if name in _OF_SPEECH}
             if system != MODEL and "face" not in clip.info.has:
                 values = {name: value for name, value in values.items() if name not in _OF_WHOLE_FACE}
-            found[system] = values, scores.embeddings(motion, self.embedder, ruler) if self.embedder else {}
+            embedded = self.embedder and system != SHIFTED
+            found[system] = values, scores.embeddings(motion, self.embedder, ruler) if embedded else {}
         return found
 
     @property

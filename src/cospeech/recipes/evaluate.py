@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -27,10 +28,10 @@ import torch
 import cospeech
 from cospeech import checkpoint as checkpoints
 from cospeech import rotation
-from cospeech.data.statistics import joint_speed, read_joint_speed
+from cospeech.data.statistics import joint_speed_of, read_joint_speed
 from cospeech.data.store import Store
 from cospeech.data.stored import ClipInfo, StoredClip
-from cospeech.errors import ConfigError, DataError
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning, DataError
 from cospeech.files import load_motion
 from cospeech.formats import npz
 from cospeech.formats.output import replacing
@@ -103,7 +104,7 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
         generate(settings, store, places, pipeline, share)
     if speeds is None:
         with progress("speeds of joints") as share:
-            speeds = _joint_speed(store, settings, share)
+            speeds = joint_speed_of(store, body_of(settings.body), share)
     measuring = Measuring(
         settings.store,
         tuple(places),
@@ -181,6 +182,16 @@ def _generate_part(settings: Evaluate, device: str, numbers: Sequence[int]) -> N
 
 
 def _generate_one(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
+    with warnings.catch_warnings():
+        if settings.protocol == "published":  # that it generates less than the speech lasts is part of it
+            warnings.simplefilter("ignore", CospeechWarning)
+        try:
+            _generate(settings, pipeline, clip)
+        except CospeechError as error:
+            raise type(error)(f"{clip.info.id}: {error}") from None
+
+
+def _generate(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
     speech = Speech(clip.samples, RATE, clip.info.words)
     published = settings.protocol == "published"
     speaker = getattr(pipeline.config, "speaker", None)
@@ -223,11 +234,13 @@ def _distances(embedded: Mapping[str, Sequence[Embedded]], protocol: Protocol) -
         of_system = {
             name: [clip[kind] for clip in clips if kind in clip and len(clip[kind])] for name, clips in embedded.items()
         }
-        if sum(map(len, of_system[REAL])) < 2:
+        real = of_system.pop(REAL)
+        of_system = {name: clips for name, clips in of_system.items() if clips}
+        if sum(map(len, real)) < 2:
             continue
-        estimates = _frechet(list(of_system.values()), of_system[REAL], protocol)
-        for name, each in zip(of_system, estimates, strict=True):
+        for name, each in zip(of_system, _frechet(list(of_system.values()), real, protocol), strict=True):
             found[name][title] = each
+        found[REAL][title] = Estimate(0.0, 0.0, 0.0)
     return found
 
 
@@ -324,37 +337,23 @@ def _devices(device: str) -> list[str]:
     return [device]
 
 
-def _joint_speed(store: Store, settings: Evaluate, progress: Progress) -> np.ndarray:
-    """Of what the store has for training, else of what is tested on."""
-    real = [n for n, info in enumerate(store.infos) if info.num_samples and "upper" in info.has and info.num_frames > 1]
-    chosen = [n for n in real if store.infos[n].split == "train"] or [
-        n for n in real if store.infos[n].split == settings.split
-    ]
-
-    def clips() -> Iterator[StoredClip]:
-        for count, number in enumerate(chosen, 1):
-            yield store.clip(number)
-            progress(count / len(chosen))
-
-    return joint_speed(clips(), body_of(settings.body))
-
-
 def _mean_pose(store: Store, places: Sequence[int]) -> np.ndarray:
     """(55, 3) the mean pose of the real motions."""
     total = sum(rotation.axis_angle_to_rotation_6d(store.clip(n).poses).astype(np.float64).sum(axis=0) for n in places)
     return rotation.rotation_6d_to_axis_angle(total / sum(store.infos[n].num_frames for n in places)).astype(np.float32)
 
 
-def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> None:
+def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Embedded]]) -> None:
+    """What a comparison with another run needs."""
     arrays = {
         f"{system}/{place}/{name}": vectors
-        for system, clips in embedded.items()
-        for place, clip in enumerate(clips)
+        for system in (MODEL, REAL)
+        for place, clip in enumerate(embedded[system])
         for name, vectors in clip.items()
     }
     if arrays:
         with replacing(path) as temporary:
-            np.savez_compressed(temporary, **arrays)
+            np.savez(temporary, **arrays)
 
 
 def _notes(settings: Evaluate, real: Sequence[Embedded], measures: Mapping[str, Sequence[float | None]]) -> list[str]:

@@ -15,6 +15,7 @@ from cospeech import skeleton
 from cospeech.body import Body, joint_positions
 from cospeech.data.stored import StoredClip
 from cospeech.metrics import bands, beat, diversity, face, physics
+from cospeech.metrics.interval import Ratio
 from cospeech.models.embedder import Embedder, embed
 from cospeech.motion import Motion
 from cospeech.quirks import Protocol
@@ -86,6 +87,8 @@ def _of_face(made: Motion, real: Motion, ruler: Ruler) -> Values:
     """Errors of the face's vertices, where both faces are known in shapes of the body."""
     if ruler.body.expression_shapes is None or not (made.expressions.any() and real.expressions.any()):
         return {}
+    if made is real:
+        return {"face MSE, m^2": Ratio(0.0, len(made)), "LVD, m": Ratio(0.0, len(made))}
     size = len(ruler.body.vertices)
     ours, theirs = (_face(motion, ruler.body) for motion in (made, real))
     mse, distance = face.vertex_mse(ours, theirs, size), face.lvd(ours, theirs, ruler.protocol, size)
