@@ -55,7 +55,7 @@ def main(clips: int = 6) -> None:
     evaluated = evaluation_cost(clips)
     print(
         f"`cospeech evaluate`, model, floor and ceiling by one protocol: {evaluated:.2f} s a clip, "
-        f"{CLIPS * evaluated:.0f} s {CLIPS} clips, and for the FGDs of all what stands above, four times"
+        f"{CLIPS * evaluated:.0f} s {CLIPS} clips, and twice the FGDs above"
     )
     print(f"{clips} clips of {MINUTE} frames; seconds of processor time, of which two cores take half as many")
 
