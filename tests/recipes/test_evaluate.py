@@ -82,7 +82,9 @@ def run(store, model, embedder, tmp_path_factory):
     """One evaluation for all tests that only look."""
     out = tmp_path_factory.mktemp("run") / "out"
     arguments = ["evaluate", str(model), str(store), "--out", str(out), "--embedder", str(embedder), "--workers", "1"]
-    assert cli.main(arguments) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SHOWN", 1)
+        assert cli.main(arguments) == 0
     return out
 
 
@@ -119,7 +121,9 @@ def test_the_page_has_tables_plots_players_and_marks(run):
     assert page.count("<svg") > 10
     assert "beat2/3_a_0_1_1*" in page
     assert "named in the model&#x27;s CARD" in page
-    for player in set(re.findall(r'src="(players/[^"]+)"', page)):
+    players = set(re.findall(r'src="(players/[^"]+)"', page))
+    assert len(players) == 2 * 2  # the best clip and the worst, made and real
+    for player in players:
         assert (run / player).stat().st_size > 100_000
 
 

@@ -256,7 +256,7 @@ def learned_from(card: str, clip: str) -> bool:
     """Whether a CARD names the clip among what was learned from, with its corpus or, if it is no mere word, without."""
     names = [re.escape(clip)]
     if re.search(r"\d", short := clip.split("/")[-1]):
-        names.append(rf"(?<!\w){re.escape(short)}")
+        names.append(re.escape(short))
     return re.search(rf"(?<![\w/])(?:{'|'.join(names)})(?![\w/])", card) is not None
 
 
