@@ -16,6 +16,9 @@ from cospeech import anatomy, skeleton
 from cospeech.rotation import axis_angle_to_matrix
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+_PREFIX = re.compile(r"^(DEF-|(ValveBiped\.)?Bip\d+[ _])")  # of Rigify, of 3ds Max's Biped and of Valve's
+_NUMBERED = re.compile(r"_\d+$")  # so Sketchfab makes names unique
+_NEARLY_ALL = 0.9
 _CHAINS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 
 
@@ -151,7 +154,121 @@ BANDAI_NAMCO = Rig(
         **{"left_foot": _foot(_TOES_SLOPE, 1), "right_foot": _foot(_TOES_SLOPE, -1)},
     },
 )
-RIGS = (SMPLX, SMPL, HUMAN_IK, BANDAI_NAMCO, CMU, CGSPEED, POSER)  # of two that fit alike the first is taken
+# Bones of the humanoid of VRM 1.0, whose files say which joint plays which; Unity's humanoid has the same names.
+VRM = Rig(
+    "VRM or Unity",
+    {
+        **{"pelvis": "hips", "neck": "neck", "head": "head", "jaw": "jaw"},
+        **_both(
+            {
+                **{"hip": "*UpperLeg", "knee": "*LowerLeg", "ankle": "*Foot", "foot": "*Toes", "eye": "*Eye"},
+                **{"collar": "*Shoulder", "shoulder": "*UpperArm", "elbow": "*LowerArm", "wrist": "*Hand"},
+                **{"thumb1": "*ThumbMetacarpal", "thumb2": "*ThumbProximal", "thumb3": "*ThumbDistal"},
+                **{
+                    f"{ours}{n}": f"*{theirs}{bone}"
+                    for ours, theirs in zip(_FINGERS[:4], ("Index", "Middle", "Little", "Ring"), strict=True)
+                    for n, bone in enumerate(("Proximal", "Intermediate", "Distal"), start=1)
+                },
+            },
+            "left",
+            "right",
+        ),
+    },
+)
+VROID = Rig(
+    "VRoid",
+    {
+        **{"pelvis": "J_Bip_C_Hips", "neck": "J_Bip_C_Neck", "head": "J_Bip_C_Head"},
+        **_both(
+            {
+                **{"hip": "J_Bip_*_UpperLeg", "knee": "J_Bip_*_LowerLeg", "ankle": "J_Bip_*_Foot"},
+                **{"foot": "J_Bip_*_ToeBase", "eye": "J_Adj_*_FaceEye", "collar": "J_Bip_*_Shoulder"},
+                **{"shoulder": "J_Bip_*_UpperArm", "elbow": "J_Bip_*_LowerArm", "wrist": "J_Bip_*_Hand"},
+                **{
+                    f"{ours}{n}": f"J_Bip_*_{theirs}{n}"
+                    for ours, theirs in zip(_FINGERS, ("Index", "Middle", "Little", "Ring", "Thumb"), strict=True)
+                    for n in (1, 2, 3)
+                },
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+# The mannequins of Unreal Engine 4 and 5 and MetaHumans, which differ in how many bones their spines have.
+UNREAL = Rig(
+    "Unreal or MetaHuman",
+    {
+        **{"pelvis": "pelvis", "neck": "neck_01", "head": "head", "jaw": "FACIAL_C_Jaw"},
+        **_both(
+            {
+                **{"hip": "thigh_*", "knee": "calf_*", "ankle": "foot_*", "foot": "ball_*", "eye": "FACIAL_*_Eye"},
+                **{"collar": "clavicle_*", "shoulder": "upperarm_*", "elbow": "lowerarm_*", "wrist": "hand_*"},
+                **{f"{finger}{n}": f"{finger}_0{n}_*" for finger in _FINGERS for n in (1, 2, 3)},
+            },
+            "l",
+            "r",
+        ),
+    },
+)
+RIGIFY = Rig(
+    "Rigify",
+    {
+        **{"pelvis": "spine", "neck": "spine.004", "head": "spine.006", "jaw": "jaw_master"},
+        **_both(
+            {
+                **{"hip": "thigh.*", "knee": "shin.*", "ankle": "foot.*", "foot": "toe.*", "eye": "eye.*"},
+                **{"collar": "shoulder.*", "shoulder": "upper_arm.*", "elbow": "forearm.*", "wrist": "hand.*"},
+                **{f"{finger}{n}": f"f_{finger}.0{n}.*" for finger in _FINGERS[:4] for n in (1, 2, 3)},
+                **{f"thumb{n}": f"thumb.0{n}.*" for n in (1, 2, 3)},
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+MAKEHUMAN = Rig(
+    "MakeHuman",
+    {
+        **{"pelvis": "root", "neck": "neck01", "head": "head", "jaw": "jaw"},
+        **_both(
+            {
+                **{"hip": "upperleg01.*", "knee": "lowerleg01.*", "ankle": "foot.*", "foot": "toe3-1.*"},
+                **{"collar": "clavicle.*", "shoulder": "upperarm01.*", "elbow": "lowerarm01.*", "wrist": "wrist.*"},
+                "eye": "eye.*",
+                **{
+                    f"{finger}{n}": f"finger{number}-{n}.*"
+                    for number, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"), start=1)
+                    for n in (1, 2, 3)
+                },
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+_BIPED_FINGERS = {
+    f"{finger}{n}": f"* Finger{number}{'' if n == 1 else n - 1}"
+    for number, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"))
+    for n in (1, 2, 3)
+}
+BIPED = Rig(
+    "3ds Max Biped",
+    {
+        **{"pelvis": "Pelvis", "neck": "Neck", "head": "Head"},
+        **_both(
+            {
+                **{"hip": "* Thigh", "knee": "* Calf", "ankle": "* Foot", "foot": "* Toe0"},
+                **{"collar": "* Clavicle", "shoulder": "* UpperArm", "elbow": "* Forearm", "wrist": "* Hand"},
+                **_BIPED_FINGERS,
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+# Of two that fit alike the first is taken.
+RIGS = (SMPLX, SMPL, HUMAN_IK, VRM, VROID, UNREAL, RIGIFY, MAKEHUMAN, BIPED, BANDAI_NAMCO, CMU, CGSPEED, POSER)
 
 
 class Named(NamedTuple):
@@ -162,7 +279,8 @@ class Named(NamedTuple):
 def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
     """The rig most of whose joints a skeleton has, None where none has arms and legs in it that hang together.
 
-    Case, separators, namespaces ("mixamorig:Hips") and a beginning that all names share ("m_avg_L_Hip") do not matter.
+    Case, separators, namespaces ("mixamorig:Hips"), "DEF-" and "Bip01 ", numbers behind all names ("Hips_01", "Head_06")
+    and a beginning that all share ("m_avg_L_Hip") do not matter.
     """
     places = {name: j for j, name in reversed(list(enumerate(_plain(names))))}
     best = None
@@ -174,7 +292,9 @@ def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
 
 
 def _plain(names: Sequence[str]) -> list[str]:
-    short = [name.rsplit(":", 1)[-1] for name in names]
+    short = [_PREFIX.sub("", re.split(r"[:|]", name)[-1]) for name in names]
+    if sum(bool(_NUMBERED.search(name)) for name in short) > _NEARLY_ALL * len(short):
+        short = [_NUMBERED.sub("", name) for name in short]
     columns = zip(*short[1:], strict=False)  # the root often has a name of its own
     shared = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
     prefix = short[-1][:shared] if len(short) > 2 else ""

@@ -14,7 +14,8 @@ Source: Meredith and Maddock 2001, Motion Capture File Formats Explained, Univer
 
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,7 @@ class Bvh:
     values: np.ndarray  # (T, channels of all joints), rotations in degrees
     fps: float
     num_promised: int  # frames by the header; more than T where the file was cut short or thinned out
+    tips: Mapping[int, tuple[float, ...]] = field(default_factory=dict)  # joint -> where its last bone ends, from it
 
     def capture(self) -> Capture:
         return Capture(self.names, self.parents, self.offsets, self.rotations(), self.positions())
@@ -160,29 +162,37 @@ def parse(path: str | Path) -> Bvh:
 
 
 def euler_zxy(matrices: np.ndarray) -> np.ndarray:
+    """(T, J, 3, 3) R = Rz @ Rx @ Ry -> (T, J, 3) radians about z, x, y, as of `euler`."""
+    return euler(matrices, "ZXY")
+
+
+def euler(matrices: np.ndarray, order: str) -> np.ndarray:
     """Rotations over time as angles that do not jump.
 
     Args:
-        matrices: (T, J, 3, 3) R = Rz @ Rx @ Ry.
+        matrices: (T, ..., 3, 3), the product of rotations about three different axes.
+        order: The axes, such as "ZXY" for R = Rz @ Rx @ Ry.
 
     Returns:
-        (T, J, 3) radians about z, x, y. Each is the triple nearest to that of the frame before among all that give
-        the same rotation: (z, x, y), (z + pi, pi - x, y + pi), and either plus whole turns.
+        (T, ..., 3) radians about these axes. Each is the triple nearest to that of the frame before among all that give
+        the same rotation: (a, b, c), (a + pi, pi - b, c + pi), and either plus whole turns.
     """
     m = matrices
-    x = np.arcsin(np.clip(m[..., 2, 1], -1, 1))
-    z = np.arctan2(-m[..., 0, 1], m[..., 1, 1])
-    y = np.arctan2(-m[..., 2, 0], m[..., 2, 2])
-    locked = np.abs(m[..., 2, 1]) > 1 - 1e-12  # only z + y or z - y is defined: leave all of it to z
-    z = np.where(locked, np.arctan2(m[..., 1, 0], m[..., 0, 0]), z)
-    y = np.where(locked, 0.0, y)
-    angles = np.stack([z, x, y], axis=-1)
-    other = np.stack([z + np.pi, np.pi - x, y + np.pi], axis=-1)
+    i, j, k = (_AXES[axis] for axis in order)
+    sign = 1 if (j - i) % 3 == 1 else -1  # of a cyclic order, of the others
+    b = np.arcsin(np.clip(sign * m[..., i, k], -1, 1))
+    a = np.arctan2(-sign * m[..., j, k], m[..., k, k])
+    c = np.arctan2(-sign * m[..., i, j], m[..., i, i])
+    locked = np.abs(m[..., i, k]) > 1 - 1e-12  # only a + c or a - c is defined: leave all of it to a
+    a = np.where(locked, np.arctan2(sign * m[..., k, j], m[..., j, j]), a)
+    c = np.where(locked, 0.0, c)
+    angles = np.stack([a, b, c], axis=-1)
+    other = np.stack([a + np.pi, np.pi - b, c + np.pi], axis=-1)
     # How far two frames are apart depends only on whether both or neither take the other triple, because taking it
-    # moves z and y alike and mirrors x. So each frame can be asked alone, and the answers added up along time.
+    # moves the outer two alike and mirrors the middle one. So each frame can be asked alone, and the answers added up.
     stay = (_wrapped(angles[1:] - angles[:-1]) ** 2).sum(-1)
     switch = (_wrapped(other[1:] - angles[:-1]) ** 2).sum(-1)
-    switched = np.cumsum(switch < stay, axis=0) % 2 == 1  # (T - 1, J)
+    switched = np.cumsum(switch < stay, axis=0) % 2 == 1  # (T - 1, ...)
     angles[1:] = np.where(switched[..., None], other[1:], angles[1:])
     return np.unwrap(angles, axis=0)
 
@@ -232,6 +242,7 @@ def _parse(text: str) -> Bvh:
         raise ValueError("no frame time")
     words = header[0].split()
     names, parents, offsets, channels = [], [], [], []
+    tips: dict[int, tuple[float, ...]] = {}
     above: list[int] = []  # the joints whose braces are open; -1 is an end site
     at = 1
     while words[at].upper() != "MOTION":
@@ -248,8 +259,11 @@ def _parse(text: str) -> Bvh:
             above.append(-1)
             at = words.index("{", at) + 1
         elif word == "OFFSET":
+            offset = tuple(float(number) for number in words[at + 1 : at + 4])
             if above[-1] >= 0:
-                offsets[above[-1]] = tuple(float(number) for number in words[at + 1 : at + 4])
+                offsets[above[-1]] = offset
+            elif len(above) > 1:
+                tips[above[-2]] = offset
             at += 4
         elif word == "CHANNELS":
             count = int(words[at + 1])
@@ -277,7 +291,7 @@ def _parse(text: str) -> Bvh:
     fps = 1 / frame_time_s
     if abs(fps - round(fps)) < 1e-4 * fps:  # 0.033333 means 30 frames a second, 0.033367 means 29.97
         fps = round(fps)
-    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, fps, num_frames)
+    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, fps, num_frames, tips)
 
 
 def _channel(name: str) -> str:

@@ -8,8 +8,6 @@ joints bend cannot be said in glTF and are left out.
 Source: Khronos Group 2021, glTF 2.0 specification, ISO/IEC 12113:2022.
 """
 
-import json
-import struct
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,12 +16,11 @@ import numpy as np
 from cospeech import __version__, rotation, skeleton
 from cospeech.body import Body, FaceShapes, mannequin, vertex_normals
 from cospeech.errors import FormatError
+from cospeech.formats.glb import Buffer, limits, pack
 from cospeech.formats.output import replacing
 from cospeech.motion import Motion
 
 _VERTICES, _TRIANGLES = 34962, 34963  # what a buffer view is for: ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER
-_COMPONENT = {"u1": 5121, "u2": 5123, "u4": 5125, "f4": 5126}
-_SHAPE = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 _MESH_NODE = skeleton.NUM_JOINTS  # after the joints
 
 
@@ -44,7 +41,7 @@ def to_bytes(motion: Motion, body: Body | None = None, *, embed_licensed_body: b
     body = body or mannequin("full")
     check_may_embed(body, embed_licensed_body)
     scene, data = _still(body)
-    buffer = _Buffer(scene["accessors"], scene["bufferViews"], data)
+    buffer = Buffer(scene["accessors"], scene["bufferViews"], data)
     animations = [_animation(motion, body, buffer)] if len(motion) else []
     document = {
         "asset": {
@@ -58,10 +55,7 @@ def to_bytes(motion: Motion, body: Body | None = None, *, embed_licensed_body: b
         "buffers": [{"byteLength": len(buffer.data)}],
         **({"animations": animations} if animations else {}),
     }
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(buffer.data), b"BIN\0")
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks) + len(buffer.data)) + chunks + buffer.data
+    return pack(document, buffer.data)
 
 
 def check_may_embed(body: Body, embed_licensed_body: bool) -> None:
@@ -73,54 +67,10 @@ def check_may_embed(body: Body, embed_licensed_body: bool) -> None:
         )
 
 
-class _Buffer:
-    """The binary part of the file and the two tables that say what lies where."""
-
-    def __init__(self, accessors: list | tuple = (), views: list | tuple = (), data: bytes = b""):
-        self.accessors, self.views, self.data = [*accessors], [*views], bytearray(data)
-
-    def view(self, array: np.ndarray, target: int | None = None) -> int:
-        """Append an array; returns the number of its buffer view."""
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes})
-        if target:
-            self.views[-1]["target"] = target
-        self.data += np.ascontiguousarray(array).tobytes()
-        self.data += bytes(-len(self.data) % 4)
-        return len(self.views) - 1
-
-    def accessor(self, array: np.ndarray, target: int | None = None, *, view: int | None = None, **more) -> int:
-        """Describe an array (N, ...) that lies in a view, a new one unless given; returns the accessor's number."""
-        if view is None:
-            view = self.view(array, target)
-        return self._describe(array, bufferView=view, **more)
-
-    def sparse(self, indices: np.ndarray, values: np.ndarray, count: int) -> int:
-        """An accessor of (count, 3) zeros but for some rows; returns its number."""
-        limits = {"min": np.minimum(values.min(axis=0), 0).tolist(), "max": np.maximum(values.max(axis=0), 0).tolist()}
-        where = indices.astype("u2" if count <= 65536 else "u4")
-        sparse = {
-            "count": len(where),
-            "indices": {"bufferView": self.view(where), "componentType": _COMPONENT[where.dtype.str[1:]]},
-            "values": {"bufferView": self.view(values.astype("f4"))},
-        }
-        number = self._describe(values.astype("f4"), sparse=sparse, **limits)
-        self.accessors[number]["count"] = count
-        return number
-
-    def _describe(self, array: np.ndarray, **more) -> int:
-        kind = {"componentType": _COMPONENT[array.dtype.str[1:]], "type": _SHAPE[array.shape[1:]]}
-        self.accessors.append({"count": len(array), **kind, **more})
-        return len(self.accessors) - 1
-
-
-def _limits(array: np.ndarray) -> dict:
-    return {"min": np.atleast_1d(array.min(axis=0)).tolist(), "max": np.atleast_1d(array.max(axis=0)).tolist()}
-
-
 @lru_cache(maxsize=4)
 def _still(body: Body) -> tuple[dict, bytes]:
     """All of the file that does not depend on the motion: (the document without its animation, the binary part)."""
-    buffer = _Buffer()
+    buffer = Buffer()
     bones = body.joints - np.where(np.arange(len(body.joints))[:, None] > 0, body.joints[list(skeleton.PARENTS)], 0)
     bones[0] += skeleton.REST_TRANSLATION
     nodes = []
@@ -147,12 +97,12 @@ def _still(body: Body) -> tuple[dict, bytes]:
     return {**scene, "accessors": buffer.accessors, "bufferViews": buffer.views}, bytes(buffer.data)
 
 
-def _mesh(body: Body, buffer: _Buffer) -> dict:
+def _mesh(body: Body, buffer: Buffer) -> dict:
     vertices = body.vertices.astype("f4")
     faces = body.faces.astype("u2" if len(vertices) < 65536 else "u4").reshape(-1)
     joints, weights = _skin_weights(body)
     attributes = {
-        "POSITION": buffer.accessor(vertices, _VERTICES, **_limits(vertices)),
+        "POSITION": buffer.accessor(vertices, _VERTICES, **limits(vertices)),
         "NORMAL": buffer.accessor(_normals(body), _VERTICES),
         "JOINTS_0": buffer.accessor(joints, _VERTICES),
         "WEIGHTS_0": buffer.accessor(weights, _VERTICES, normalized=True),
@@ -195,16 +145,16 @@ def _linear_colours(colours: np.ndarray) -> np.ndarray:
     return np.round(np.pad(linear, ((0, 0), (0, 1)), constant_values=1) * 65535).astype("u2")
 
 
-def _morph_target(shapes: FaceShapes, shape: int, num_vertices: int, buffer: _Buffer) -> int:
+def _morph_target(shapes: FaceShapes, shape: int, num_vertices: int, buffer: Buffer) -> int:
     moved = np.flatnonzero(np.any(shapes.deltas[shape] != 0, axis=1))
     if len(moved) == 0:
         moved = np.array([0])  # a sparse accessor names at least one vertex
     return buffer.sparse(shapes.vertices[moved], shapes.deltas[shape][moved], num_vertices)
 
 
-def _animation(motion: Motion, body: Body, buffer: _Buffer) -> dict:
+def _animation(motion: Motion, body: Body, buffer: Buffer) -> dict:
     seconds = (np.arange(len(motion)) / motion.fps).astype("f4")
-    time = buffer.accessor(seconds, **_limits(seconds))
+    time = buffer.accessor(seconds, **limits(seconds))
     samplers, channels = [], []
 
     def track(node: int, path: str, output: int) -> None:
@@ -223,14 +173,9 @@ def _animation(motion: Motion, body: Body, buffer: _Buffer) -> dict:
 
 
 def _continuous_quaternions(poses: np.ndarray) -> np.ndarray:
-    """(T, 55, 3) axis-angle -> (55, T, 4) float32 (x, y, z, w); neighbours in time have the same sign.
-
-    q and -q are one rotation, but a player that interpolates them number by number would spin between the two.
-    """
+    """(T, 55, 3) axis-angle -> (55, T, 4) float32 (x, y, z, w), `rotation.without_flips`."""
     result = np.empty((poses.shape[1], len(poses), 4), "f4")
     for j in range(len(result)):  # joint by joint: all at once take gigabytes for an hour
-        quaternions = rotation.axis_angle_to_quaternion(poses[:, j].astype(np.float64))[:, [1, 2, 3, 0]]
-        turned_over = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
-        quaternions[1:] *= np.where(np.cumsum(turned_over) % 2, -1.0, 1.0)[:, None]
-        result[j] = quaternions
+        quaternions = rotation.axis_angle_to_quaternion(poses[:, j].astype(np.float64))
+        result[j] = rotation.without_flips(quaternions)[:, [1, 2, 3, 0]]
     return result
