@@ -282,13 +282,25 @@ def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
     Case, separators, namespaces ("mixamorig:Hips"), "DEF-" and "Bip01 ", numbers behind all names ("Hips_01", "Head_06")
     and a beginning that all share ("m_avg_L_Hip") do not matter.
     """
+    fitting = [named for named in _fits(names) if _has_limbs(named.joints, parents)]
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda named: len(named.joints))
+    return Named(best.rig, anatomy.trunk(parents, best.joints) | best.joints)
+
+
+def nearest(names: Sequence[str]) -> Named | None:
+    """The rig most of whose joints a skeleton has, whichever these are; None where it has none of any."""
+    best = max(_fits(names), key=lambda named: len(named.joints))
+    return best if best.joints else None
+
+
+def _fits(names: Sequence[str]) -> list[Named]:
     places = {name: j for j, name in reversed(list(enumerate(_plain(names))))}
-    best = None
-    for rig in RIGS:
-        joints = {ours: places[_letters(name)] for ours, name in rig.joints.items() if _letters(name) in places}
-        if _has_limbs(joints, parents) and (best is None or len(joints) > len(best.joints)):
-            best = Named(rig, joints)
-    return best and Named(best.rig, anatomy.trunk(parents, best.joints) | best.joints)
+    return [
+        Named(rig, {ours: places[_letters(name)] for ours, name in rig.joints.items() if _letters(name) in places})
+        for rig in RIGS
+    ]
 
 
 def _plain(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,286 @@
+"""A character of the user's, .glb or .vrm: its bones and face are read, a movement is put in, all else stays as it is.
+
+The document is kept as the JSON that it is, and what is new is appended: accessors, buffer views, bytes and one
+animation, before those that are there. So extensions that nobody here knows (VRM, Draco, meshopt, textures of any kind)
+pass through untouched. A library would parse the document into its own classes and write those back (pygltflib) or keep
+meshes only (trimesh). An animation of the same name is replaced: the result may be a character again.
+
+Sources: Khronos Group 2021, glTF 2.0; VRM Consortium, VRM 0.0 and VRMC_vrm-1.0.
+"""
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cospeech import rotation
+from cospeech.capture import Bones, Movement
+from cospeech.errors import DataError
+from cospeech.formats.glb import Buffer, limits, pack, unpack
+from cospeech.formats.output import replacing
+
+ANIMATION = "cospeech"
+_UNEVEN = 0.01  # by which the scales of a node along its axes may differ, and its axes be off square
+_THUMBS_OF_VRM_0 = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
+_PRESETS_OF_VRM_0 = {
+    **{"a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink_l": "blinkLeft", "blink_r": "blinkRight"},
+    **{"joy": "happy", "sorrow": "sad", "fun": "relaxed"},
+}
+_EXTERNAL = re.compile(r"^(?!data:)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class RiggedGltf:
+    path: Path
+    document: dict
+    data: bytes
+    nodes: tuple[int, ...]  # joint of `bones` -> node of the document
+    world: np.ndarray  # (J, 4, 4) from each joint's frame to the world, as it stands
+    bones: Bones
+    face: "FaceTargets" = field(repr=False)
+
+    @property
+    def licence(self) -> list[str]:
+        """Who made a VRM and what may be done with it, in words; empty for other files."""
+        extensions = self.document.get("extensions", {})
+        if "VRMC_vrm" in extensions:
+            meta = extensions["VRMC_vrm"].get("meta", {})
+            who, licence = ", ".join(meta.get("authors") or []), meta.get("licenseUrl")
+        else:
+            meta = extensions.get("VRM", {}).get("meta", {})
+            who, licence = meta.get("author"), meta.get("otherLicenseUrl") or meta.get("licenseName")
+        said = [f"by {who}" if who else "", f"licence {licence}" if licence else ""]
+        return [", ".join(filter(None, said))] if any(said) else []
+
+    def write(self, path: str | Path, movement: Movement, face: Mapping[int, np.ndarray]) -> None:
+        """Write the character with a movement in it.
+
+        Args:
+            face: Mesh -> (T, targets) weights of its morph targets, where they move.
+        """
+        document = copy.deepcopy(self.document)
+        asset = document["asset"]
+        if isinstance(asset.setdefault("extras", {}), dict):
+            asset["extras"]["cospeech"] = {"fps": movement.fps, **movement.metadata}
+        buffers = document.setdefault("buffers", [])
+        views, accessors = (document.setdefault(name, []) for name in ("bufferViews", "accessors"))
+        if not buffers or "uri" in buffers[0]:  # the binary part must be the first
+            buffers.insert(0, {"byteLength": 0})
+            for view in views:
+                view["buffer"] += 1
+        buffer = Buffer(accessors, views, self.data)
+        if len(movement):
+            others = [each for each in document.get("animations", []) if each.get("name") != ANIMATION]
+            document["animations"] = [self._animation(document["nodes"], movement, face, buffer), *others]
+        document["accessors"], document["bufferViews"] = buffer.accessors, buffer.views
+        buffers[0]["byteLength"] = len(buffer.data)
+        with replacing(path) as temporary:
+            temporary.write_bytes(pack(document, buffer.data))
+
+    def _animation(self, nodes: list, movement: Movement, face: Mapping[int, np.ndarray], buffer: Buffer) -> dict:
+        seconds = (np.arange(len(movement)) / movement.fps).astype("f4")
+        time = buffer.accessor(seconds, **limits(seconds))
+        samplers, channels = [], []
+
+        def track(node: int, path: str, output: np.ndarray) -> None:
+            samplers.append({"input": time, "output": buffer.accessor(np.ascontiguousarray(output, "f4"))})
+            channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
+
+        for j, quaternions in zip(movement.joints, movement.rotations, strict=True):
+            _as_parts(nodes[self.nodes[j]])
+            track(self.nodes[j], "rotation", quaternions[:, [1, 2, 3, 0]])
+        _as_parts(nodes[self.nodes[movement.root]])
+        parent = self.bones.parents[movement.root]
+        above = self.world[parent] if parent >= 0 else np.eye(4)
+        track(self.nodes[movement.root], "translation", (movement.path - above[:3, 3]) @ np.linalg.inv(above[:3, :3]).T)
+        for number, node in enumerate(nodes):
+            if node.get("mesh") in face:
+                track(number, "weights", face[node["mesh"]].reshape(-1))
+        return {"name": ANIMATION, "samplers": samplers, "channels": channels}
+
+
+@dataclass(frozen=True)
+class FaceTargets:
+    """The morph targets of a character by name, and the expressions of a VRM that are made of them."""
+
+    names: Mapping[int, tuple[str, ...]]  # mesh -> its targets
+    resting: Mapping[int, np.ndarray]  # mesh -> (targets,) weights as they are
+    expressions: Mapping[str, tuple[tuple[int, int, float], ...]]  # VRM 1.0 name -> (mesh, target, weight 0..1)
+
+
+def read(path: str | Path) -> RiggedGltf:
+    path = Path(path)
+    try:
+        file = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+    try:
+        document, data = unpack(file)
+        if not isinstance(document["asset"], dict) or not document["nodes"]:
+            raise ValueError("it has no nodes")
+        nodes, parents = _in_order(document)
+        world = _worlds(document, nodes, parents)
+        bones = _bones(document, nodes, parents, world)
+        face = _face(document)
+    except ValueError as error:
+        raise DataError(f"{path}: not a readable .glb file: {error}. Export the character again.") from error
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        raise DataError(f"{path}: not a readable .glb file: its tables do not fit together ({error!r}).") from error
+    _check_whole(document, path)
+    return RiggedGltf(path, document, data, nodes, world, bones, face)
+
+
+def _check_whole(document: dict, path: Path) -> None:
+    kinds = (("buffers", "meshes"), ("images", "textures"))
+    for table, what in kinds:
+        for entry in document.get(table, []):
+            if "uri" in entry and _EXTERNAL.match(entry["uri"]):
+                raise DataError(
+                    f"{path}: its {what} lie in another file, {entry['uri'][:60]}. Export it as one binary .glb."
+                )
+
+
+def _in_order(document: dict) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The nodes of the scene, parents before children, and for each the place of its parent among them."""
+    nodes = document["nodes"]
+    if document.get("scenes"):
+        roots = document["scenes"][document.get("scene", 0)].get("nodes", [])
+    else:
+        below = {child for node in nodes for child in node.get("children", [])}
+        roots = [n for n in range(len(nodes)) if n not in below]
+    order, parents, waiting = [], [], [(root, -1) for root in reversed(roots)]
+    seen = set()
+    while waiting:
+        node, parent = waiting.pop()
+        if node in seen or not 0 <= node < len(nodes):
+            raise ValueError(f"node {node} hangs on two others or is not there")
+        seen.add(node)
+        order.append(node)
+        parents.append(parent)
+        waiting += [(child, len(order) - 1) for child in reversed(nodes[node].get("children", []))]
+    return tuple(order), tuple(parents)
+
+
+def _worlds(document: dict, order: tuple[int, ...], parents: tuple[int, ...]) -> np.ndarray:
+    world = np.empty((len(order), 4, 4))
+    for j, (node, parent) in enumerate(zip(order, parents, strict=True)):
+        local = _local(document["nodes"][node])
+        world[j] = local if parent < 0 else world[parent] @ local
+    if not np.isfinite(world).all():
+        raise ValueError("places of its nodes are not finite")
+    return world
+
+
+def _local(node: dict) -> np.ndarray:
+    if "matrix" in node:
+        return np.array(node["matrix"], np.float64).reshape(4, 4).T
+    x, y, z, w = node.get("rotation", (0, 0, 0, 1))
+    local = np.eye(4)
+    quaternion = np.array([w, x, y, z], np.float64)
+    if not quaternion.any():
+        quaternion[0] = 1
+    local[:3, :3] = rotation.quaternion_to_matrix(quaternion) * np.array(node.get("scale", (1, 1, 1)), np.float64)
+    local[:3, 3] = node.get("translation", (0, 0, 0))
+    return local
+
+
+def _as_parts(node: dict) -> None:
+    """Replace the matrix of a node by translation, rotation and scale, which alone may be animated."""
+    if "matrix" not in node:
+        return
+    local = np.array(node.pop("matrix"), np.float64).reshape(4, 4).T
+    scale = np.linalg.norm(local[:3, :3], axis=0)
+    w, x, y, z = rotation.matrix_to_quaternion(local[:3, :3] / scale).tolist()
+    node |= {"translation": local[:3, 3].tolist(), "rotation": [x, y, z, w], "scale": scale.tolist()}
+
+
+def _bones(document: dict, order: tuple[int, ...], parents: tuple[int, ...], world: np.ndarray) -> Bones:
+    linear = world[:, :3, :3]
+    scales = np.linalg.norm(linear, axis=1)  # (J, 3) of the axes
+    if scales.min() <= 0:
+        scales = np.where(scales > 0, scales, 1)
+    axes = linear / scales[:, None]
+    uneven = np.ptp(scales, axis=1) > _UNEVEN * scales.max(axis=1)
+    uneven |= np.abs(np.swapaxes(axes, -1, -2) @ axes - np.eye(3)).max(axis=(1, 2)) > _UNEVEN
+    uneven |= np.linalg.det(axes) < 0
+    place = {node: j for j, node in enumerate(order)}
+    names = tuple(str(document["nodes"][node].get("name", f"node {node}")) for node in order)
+    return Bones(
+        names=names,
+        parents=parents,
+        rotations=np.where(uneven[:, None, None], np.eye(3), axes),
+        positions=world[:, :3, 3],
+        skeletons=_skeletons(document, place, parents),
+        humanoid={bone: place[node] for bone, node in _humanoid(document) if node in place},
+        uneven=frozenset(np.flatnonzero(uneven).tolist()),
+    )
+
+
+def _skeletons(document: dict, place: Mapping[int, int], parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """The joints of skins, those that hang together each for themselves; all nodes where there is no skin."""
+    joints = sorted({place[node] for skin in document.get("skins", []) for node in skin["joints"] if node in place})
+    if not joints:
+        return (tuple(range(len(parents))),)
+    tops: dict[int, int] = {}
+    for j in joints:
+        above = parents[j]
+        while above >= 0 and above not in tops:
+            above = parents[above]
+        tops[j] = tops[above] if above >= 0 else j
+    return tuple(tuple(j for j in joints if tops[j] == top) for top in dict.fromkeys(tops.values()))
+
+
+def _humanoid(document: dict) -> Iterator[tuple[str, int]]:
+    """Bones of VRM 1.0 and their nodes."""
+    extensions = document.get("extensions", {})
+    if "VRMC_vrm" in extensions:
+        for bone, entry in extensions["VRMC_vrm"]["humanoid"]["humanBones"].items():
+            yield bone, entry["node"]
+    elif "VRM" in extensions:
+        for entry in extensions["VRM"]["humanoid"]["humanBones"]:
+            bone = entry["bone"]
+            for old, new in _THUMBS_OF_VRM_0.items():
+                if bone.endswith(old):
+                    bone = bone.replace(old, new)
+                    break
+            yield bone, entry["node"]
+
+
+def _face(document: dict) -> FaceTargets:
+    names, resting = {}, {}
+    for number, mesh in enumerate(document.get("meshes", [])):
+        count = max((len(primitive.get("targets", [])) for primitive in mesh["primitives"]), default=0)
+        if not count:
+            continue
+        given = _target_names(mesh)
+        names[number] = tuple(str(given[n]) if n < len(given) else "" for n in range(count))
+        resting[number] = np.array((mesh.get("weights") or [0.0] * count)[:count], np.float64)
+    return FaceTargets(names, resting, dict(_expressions(document)))
+
+
+def _target_names(mesh: dict) -> list:
+    for holder in (mesh, *mesh["primitives"]):
+        extras = holder.get("extras")
+        if isinstance(extras, dict) and isinstance(extras.get("targetNames"), list):
+            return extras["targetNames"]
+    return []
+
+
+def _expressions(document: dict) -> Iterator[tuple[str, tuple[tuple[int, int, float], ...]]]:
+    extensions = document.get("extensions", {})
+    if "VRMC_vrm" in extensions:
+        expressions = extensions["VRMC_vrm"].get("expressions", {})
+        for name, expression in (*expressions.get("preset", {}).items(), *expressions.get("custom", {}).items()):
+            binds = expression.get("morphTargetBinds") or []
+            yield name, tuple((document["nodes"][b["node"]]["mesh"], b["index"], b.get("weight", 1.0)) for b in binds)
+    elif "VRM" in extensions:
+        for group in extensions["VRM"].get("blendShapeMaster", {}).get("blendShapeGroups", []):
+            preset = str(group.get("presetName", "unknown")).lower()
+            name = group.get("name", "") if preset in ("", "unknown") else _PRESETS_OF_VRM_0.get(preset, preset)
+            binds = group.get("binds") or []
+            yield name, tuple((b["mesh"], b["index"], b.get("weight", 100) / 100) for b in binds)
