@@ -7,13 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cospeech.body import Body
 from cospeech.errors import FormatError
 from cospeech.formats.output import check_target
 from cospeech.motion import Motion
 from cospeech.speech import Speech
+
+if TYPE_CHECKING:
+    from cospeech.character import Character
 
 
 class Writer(NamedTuple):
@@ -36,6 +39,7 @@ READERS: dict[str, str] = {
     ".amc": "cospeech.mocap",
     ".npy": "cospeech.formats.npy",
 }
+_CHARACTER = ".vrm"  # keeps what a .glb keeps, and is never written without a character
 _FOR_ANY_FORMAT = ("audio", "progress")  # no error where they are of no use: every caller has them
 
 
@@ -47,9 +51,10 @@ def save(
     body: Body | None = None,
     camera: str | None = None,
     embed_licensed_body: bool = False,
+    skeleton: "Character | str | Path | None" = None,
     progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Write a motion to a file: .npz, .bvh, .glb, .html or .mp4, by its suffix.
+    """Write a motion to a file: .npz, .bvh, .glb, .html or .mp4, by its suffix; on a character also .vrm.
 
     Args:
         path: The file. Folders that are missing are made; a file that is there is replaced when the new one is whole.
@@ -57,6 +62,8 @@ def save(
         body: The body to show, the mannequin unless given. Not for .npz, which has no body.
         camera: Where an .mp4 is seen from, see `cospeech.render`.
         embed_licensed_body: Consent to put the mesh of a licensed `body` into a .glb or .html.
+        skeleton: A character of your own, .glb, .vrm or .bvh: the motion is retargeted to its bones, and the file
+            written is that character with the motion in it. `cospeech.character` says more.
         progress: Called with the fraction done, where writing takes long.
     """
     write = writer_for(
@@ -65,6 +72,7 @@ def save(
         body=body,
         camera=camera,
         embed_licensed_body=embed_licensed_body,
+        skeleton=skeleton,
         progress=progress,
     )
     write(motion)
@@ -76,10 +84,14 @@ def writer_for(path: str | Path, **options) -> Callable[[Motion], None]:
     Call it before the slow part: an unknown suffix, a target that cannot be written, an option that the format has no
     use for, or a licensed body without consent fails here. Nothing is written yet.
     """
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    if "skeleton" in given:
+        return _character_writer(path, given)
+    if Path(path).suffix.lower() == _CHARACTER:
+        raise FormatError(f"{path}: a {_CHARACTER} file is a character: say which one with `skeleton` (--skeleton).")
     suffix = _known_suffix(path, WRITERS, "write")
     check_target(path)
     writer = WRITERS[suffix]
-    given = {name: value for name, value in options.items() if value is not None and value is not False}
     for name in given:
         if name not in writer.options and name not in _FOR_ANY_FORMAT:
             able = ", ".join(known for known, other in WRITERS.items() if name in other.options)
@@ -94,8 +106,22 @@ def writer_for(path: str | Path, **options) -> Callable[[Motion], None]:
     return partial(_write, write, path, {name: given[name] for name in given if name in writer.options})
 
 
+def _character_writer(path: str | Path, given: dict) -> Callable[[Motion], None]:
+    from cospeech import character
+
+    for name in given:
+        if name not in (*_FOR_ANY_FORMAT, "skeleton"):
+            raise FormatError(f"{path}: a character of your own has no use for `{name}`. Leave it out.")
+    own = given["skeleton"]
+    own = own if isinstance(own, character.Character) else character.load(own)
+    own.check_writes(path)
+    return partial(own.write, path=path)
+
+
 def check_keeps(path: str | Path, what: str) -> None:
     """Raise `FormatError` for a file that has no place for the `face`, or for the `expressions`, of a motion."""
+    if Path(path).suffix.lower() == _CHARACTER:
+        path = Path(path).with_suffix(".glb")
     suffix = _known_suffix(path, WRITERS, "write")
     if what not in WRITERS[suffix].keeps:
         able = ", ".join(known for known, writer in WRITERS.items() if what in writer.keeps)

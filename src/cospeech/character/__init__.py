@@ -123,4 +123,7 @@ def missing_joints(joints: dict[str, int]) -> list[str]:
 
 
 def _fitted(path: Path, file: rig_bvh.RiggedBvh | rig_gltf.RiggedGltf) -> Character:
-    return Character(path, file, moving.fit(file.bones, matching.match(file.bones)))
+    person = matching.match(file.bones)
+    if isinstance(file, rig_gltf.RiggedGltf):  # what is known of the axes of bones is known of .bvh files
+        person = person._replace(t_pose={})
+    return Character(path, file, moving.fit(file.bones, person))

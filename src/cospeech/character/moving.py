@@ -105,9 +105,8 @@ def fit(bones: Bones, person: Match) -> Fit:
     axes = heading(at)
     if axes is None:
         raise MotionError("it does not stand upright at rest. Export it in its T or A pose.")
-    rest = mannequin("light").joints
-    world_aligned = np.allclose(bones.rotations[list(person.joints.values())], np.eye(3), atol=1e-6)
-    frames = t_pose_frames(at, rest, person.t_pose if world_aligned else {}, flat_feet=not person.t_pose)
+    table = {name: bones.rotations[person.joints[name]] @ frame for name, frame in person.t_pose.items() if name in at}
+    frames = t_pose_frames(at, mannequin("light").joints, table, flat_feet=not table)
     frames = {name: axes.T @ frame for name, frame in frames.items()}
     hips = (at["left_hip"] + at["right_hip"]) / 2
     upright = bones.positions @ axes
@@ -305,19 +304,23 @@ def _local(fit: Fit, turns: dict[int, np.ndarray], j: int) -> np.ndarray:
 
 def _driven(bones: Bones, person: Match, root: int, frames: dict[str, np.ndarray]) -> Iterator[Driven]:
     joints = person.joints
-    yield Driven(root, "pelvis", "pelvis", 0.0, np.eye(3))
+    named = {j: name for name, j in joints.items()}
+
+    def frame(j: int) -> np.ndarray:
+        return frames.get(named.get(j, ""), np.eye(3))
+
+    yield Driven(root, "pelvis", "pelvis", 0.0, frame(root))
     chest = bones.common([joints["left_shoulder"], joints["right_shoulder"]])
     spine = [j for j in bones.path(root, chest) if j in person.skeleton]
     for n, j in enumerate(spine, start=1):
-        yield _shared(j, ("pelvis", "spine1", "spine2", "spine3"), 3 * n / len(spine), np.eye(3))
-    top = joints.get("head", joints["neck"])
-    neck = [j for j in bones.path(chest, top) if j in person.skeleton]
+        yield _shared(j, ("pelvis", "spine1", "spine2", "spine3"), 3 * n / len(spine), frame(j))
+    neck = [j for j in bones.path(chest, joints.get("head", joints["neck"])) if j in person.skeleton]
     neck = neck[:-1] if "head" in joints else neck
     for n, j in enumerate(neck, start=1):
-        yield _shared(j, ("spine3", "neck"), n / len(neck), np.eye(3))
+        yield _shared(j, ("spine3", "neck"), n / len(neck), frame(j))
     for name in ("head", "jaw", "left_eye", "right_eye", "left_collar", "right_collar"):
         if name in joints:
-            yield Driven(joints[name], name, name, 0.0, np.eye(3))
+            yield Driven(joints[name], name, name, 0.0, frame(joints[name]))
     for side in SIDES:
         for joint in ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist"):
             name = f"{side}_{joint}"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cospeech.cli.options import load_body
+from cospeech.cli.options import load_body, load_character
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError, FormatError
 
@@ -24,6 +24,7 @@ def convert(
     camera: Literal["body", "face", "face+body"] | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
+    skeleton: Path | None = None,
 ) -> None:
     """Convert a motion file to another format.
 
@@ -45,6 +46,8 @@ def convert(
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move instead of the shipped body's.
+            OUT is that character with the motion in it, in its own format, or its bones as .bvh.
     """
     from cospeech import files
     from cospeech.facemap import FaceMap
@@ -53,7 +56,12 @@ def convert(
     if face and not audio:
         raise ConfigError(f"--face {face}: needs the speech as --audio.")
     mapping = FaceMap.load(face_map) if face_map else None
-    looks = {"camera": camera, "body": load_body(body), "embed_licensed_body": embed_licensed_body}
+    looks = {
+        "camera": camera,
+        "body": load_body(body),
+        "embed_licensed_body": embed_licensed_body,
+        "skeleton": load_character(skeleton),
+    }
     files.writer_for(out, **looks)
     for source in (motion, audio):
         if source and source.resolve() == out.resolve():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from cospeech.cli.options import check_device, load_body
+from cospeech.cli.options import check_device, load_body, load_character
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError, CospeechError
 
@@ -40,6 +40,7 @@ def generate(
     camera: Literal["body", "face", "face+body"] | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
+    skeleton: Path | None = None,
     device: str = "cpu",
     format: str | None = None,
     resume: bool = False,
@@ -82,8 +83,11 @@ def generate(
         camera: For .mp4: the whole body, the face, or both side by side.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move instead of the shipped body's.
+            OUT is that character with the motion in it, in its own format, or its bones as .bvh.
         device: cpu, cuda, ...
-        format: For a folder or list of recordings: the suffix of the files to write. Default: .npz.
+        format: For a folder or list of recordings: the suffix of the files to write. Default: .npz, or that of the
+            character.
         resume: Leave out recordings whose file is there already, as after an interruption.
     """
     from cospeech import batch, files
@@ -98,11 +102,16 @@ def generate(
     if strength != 1 and not prompts:
         raise ConfigError("--strength is that of --upper, --hands, --lower and --whole; a timeline says its own.")
     prompts += read_timeline(timeline) if timeline else []
-    jobs = batch.jobs(audio, out, format or ".npz")
+    jobs = batch.jobs(audio, out, format or (skeleton.suffix if skeleton else ".npz"))
     if format and batch.is_one(audio):
         raise ConfigError("--format is for a folder or list of recordings; of one recording OUT says the format.")
     words_of = batch.words_of(jobs, words)
-    looks = {"camera": camera, "body": load_body(body), "embed_licensed_body": embed_licensed_body}
+    looks = {
+        "camera": camera,
+        "body": load_body(body),
+        "embed_licensed_body": embed_licensed_body,
+        "skeleton": load_character(skeleton),
+    }
     for job in jobs:  # a target that cannot be written fails here, before the slow part
         files.writer_for(job.out, **looks)
     left = [
