@@ -33,7 +33,7 @@ from cospeech.smoothing import cover, ease
 SIDES = ("left", "right")
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 _CHUNK = 4096  # frames at a time
-_HEEL_M = 0.05  # of our body: how far behind the ankle the heel touches the floor
+HEEL_M = 0.05  # of our body: how far behind the ankle the heel touches the floor
 _STANDS = 0.15  # of a leg: a lowest joint less than that above y = 0 stands on it
 _EASY, _STRETCHED = 0.985, 0.998  # of a leg or arm, as in `finish.feet`
 _HEIGHT_SMOOTHING_S = 0.15
@@ -87,6 +87,11 @@ class Fit:
     @cached_property
     def arms(self) -> float:
         return _length(self.at, "shoulder", "elbow", "wrist") / _length(_standing(), "shoulder", "elbow", "wrist")
+
+    @cached_property
+    def ankle_height(self) -> float:
+        """Of an ankle above the sole, with the foot flat. Where it rests on one leg, the lower one tells."""
+        return float(min(self.at[f"{side}_ankle"][1] for side in SIDES))
 
     def ball(self, side: str) -> np.ndarray:
         """(3,) from the ankle to the ball of the foot; where ours would be, of a character that has no bone there."""
@@ -196,8 +201,7 @@ class _Frames:
         middle = (self._position("left_hip") + self._position("right_hip")) / 2
         start = (ours["left_hip"] + ours["right_hip"]) / 2
         path = self.fit.legs * (middle - start * [1, 0, 1])
-        ankles, our_ankles = ((at["left_ankle"][1] + at["right_ankle"][1]) / 2 for at in (self.at, ours))
-        path[:, 1] += ankles - self.fit.legs * our_ankles - drop
+        path[:, 1] += self.fit.ankle_height - self.fit.legs * ours["left_ankle"][1] - drop
         hips = (self.at["left_hip"] + self.at["right_hip"]) / 2
         return path - self.turns[self.fit.root] @ (hips - self.fit.places[self.fit.root])
 
@@ -216,9 +220,9 @@ class _Frames:
             foot, our_foot = self._rotation(ankle), ours[f"{side}_foot"] - ours[ankle]
             turn = self.turns[self.fit.person.joints[ankle]]
             ball = self.fit.ball(side)
-            clearance = self._position(ankle)[:, 1] + _lowest(foot, ours[ankle][1], our_foot, _HEEL_M)
+            clearance = self._position(ankle)[:, 1] + _lowest(foot, ours[ankle][1], our_foot, HEEL_M)
             there = scale * (self._position(f"{side}_foot") - start) - turn @ ball
-            there[:, 1] = scale * clearance - _lowest(turn, self.at[ankle][1], ball, scale * _HEEL_M)
+            there[:, 1] = scale * clearance - _lowest(turn, self.fit.ankle_height, ball, scale * HEEL_M)
             found[ankle] = there
         return found
 

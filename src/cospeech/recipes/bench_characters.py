@@ -61,8 +61,8 @@ def measure(motion: Motion, of: character.Character) -> dict[str, float]:
         ball = ankle + turned @ fit.ball(side)
         step = np.linalg.norm(np.diff(ours.positions[:, INDEX[f"{side}_foot"]], axis=0), axis=-1)
         slides.append(np.linalg.norm(np.diff(ball, axis=0), axis=-1)[step < STILL_M].max(initial=0))
-        height = fit.at[f"{side}_ankle"][1]
-        soles = [np.array([0, -height, -0.05 * fit.legs]), fit.ball(side) * [1, 0, 1] - [0, height, 0]]
+        down = np.array([0, -fit.ankle_height, 0])
+        soles = [down - [0, 0, moving.HEEL_M * fit.legs], fit.ball(side) * [1, 0, 1] + down]
         under += [-((ankle + turned @ sole) @ fit.axes[:, 1]).min() for sole in soles]
     return found | {"slides_cm": centimetres * max(slides), "under_cm": centimetres * max(under)}
 
