@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cospeech.formats.glb import Buffer, limits, pack
+from cospeech.formats.gltf import Buffer, container, limits
 from cospeech.rotation import axis_angle_to_matrix, matrix_to_quaternion, rotation_between, unit
 
 RIGS = {
@@ -97,7 +97,7 @@ def character(rig: dict, floor: float) -> bytes:
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
     }
-    return pack(document, buffer.data)
+    return container(document, buffer.data)
 
 
 def axes(head: np.ndarray, tail: np.ndarray, roll: float) -> np.ndarray:

@@ -8,13 +8,18 @@ import numpy as np
 
 from cospeech import skeleton
 from cospeech.body import mannequin
-from cospeech.formats.glb import Buffer, limits, pack, unpack
+from cospeech.formats.gltf import Buffer, container, limits, unpack
 from cospeech.rotation import axis_angle_to_matrix, matrix_to_quaternion, quaternion_to_matrix
 from cospeech.skeleton import INDEX, JOINTS, PARENTS
 
 BAKED = Path(__file__).parent / "fixtures" / "characters"
 T_POSE: dict[str, tuple] = {}
-A_POSE = {"left_shoulder": (0, 0, -0.8), "right_shoulder": (0, 0, 0.8), "left_hip": (0, 0, 0.1), "right_hip": (0, 0, -0.1)}
+A_POSE = {
+    "left_shoulder": (0, 0, -0.8),
+    "right_shoulder": (0, 0, 0.8),
+    "left_hip": (0, 0, 0.1),
+    "right_hip": (0, 0, -0.1),
+}
 ANY_POSE = {  # nobody rests so
     **{"left_shoulder": (0.2, -0.5, 0.4), "left_elbow": (0, -1.1, 0), "right_shoulder": (0.3, 0.2, 1.1)},
     **{"right_elbow": (0, 0.6, 0), "left_hip": (-0.3, 0, 0.15), "left_knee": (0.5, 0, 0)},
@@ -104,7 +109,9 @@ def glb(
     attributes, indices = _mesh(body, vertices, place, names, buffer, mesh)
     primitive = {"attributes": attributes, "indices": indices, "material": 0}
     if targets:
-        primitive["targets"] = [{"POSITION": _target(body, name, len(vertices), unit, buffer, mesh)} for name in targets]
+        primitive["targets"] = [
+            {"POSITION": _target(body, name, len(vertices), unit, buffer, mesh)} for name in targets
+        ]
     world_matrices = np.stack(world).astype(np.float64)
     inverse = np.linalg.inv(world_matrices).swapaxes(-1, -2).astype("f4")
     held = {"name": "Holder", "children": [0, len(nodes) + 1], **(holder or {})}
@@ -128,7 +135,7 @@ def glb(
     }
     if extensions:
         document |= {"extensions": _filled(extensions, place), "extensionsUsed": list(extensions)}
-    path.write_bytes(pack(document, buffer.data))
+    path.write_bytes(container(document, buffer.data))
     return path
 
 
@@ -183,7 +190,7 @@ def change(path: Path, edit) -> Path:
     """Let a function change the document of a file."""
     document, data = unpack(path.read_bytes())
     edit(document)
-    path.write_bytes(pack(document, data))
+    path.write_bytes(container(document, data))
     return path
 
 

@@ -26,7 +26,12 @@ FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 BODY = [name for name in JOINTS[:22]]
 MIXAMO = {
     **{name: f"mixamorig:{theirs}" for name, theirs in rigs.HUMAN_IK.joints.items()},
-    **{"spine1": "mixamorig:Spine", "spine2": "mixamorig:Spine1", "spine3": "mixamorig:Spine2", "neck": "mixamorig:Neck"},
+    **{
+        "spine1": "mixamorig:Spine",
+        "spine2": "mixamorig:Spine1",
+        "spine3": "mixamorig:Spine2",
+        "neck": "mixamorig:Neck",
+    },
 }
 UNREAL = {**rigs.UNREAL.joints, "spine1": "spine_01", "spine2": "spine_02", "spine3": "spine_03"}
 RIGIFY = {**rigs.RIGIFY.joints, "spine1": "spine.001", "spine2": "spine.002", "spine3": "spine.003"}

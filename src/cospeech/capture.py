@@ -75,7 +75,9 @@ class Movement:
 
     fps: float
     joints: tuple[int, ...]
-    rotations: np.ndarray  # (joints, T, 4) float32 quaternions (w, x, y, z) relative to the parent, without flips of sign
+    rotations: (
+        np.ndarray
+    )  # (joints, T, 4) float32 quaternions (w, x, y, z) relative to the parent, without flips of sign
     root: int  # the joint that travels
     path: np.ndarray  # (T, 3) of it in the world
     metadata: Mapping[str, str] = field(default_factory=dict)

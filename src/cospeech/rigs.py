@@ -1,7 +1,8 @@
 """What other skeletons call the joints of SMPL-X, and how their parts are turned in a T pose. The only such tables.
 
-A new skeleton is a new `Rig` in `RIGS`. What a table leaves out of the trunk is found in the tree (`anatomy.trunk`),
-because skeletons of one family differ in how many bones their spines have.
+A new skeleton to read is a new `Rig` in `RIGS`, a new one to write a line in `WRITTEN`. What a table to read leaves out
+of the trunk is found in the tree (`anatomy.trunk`), because skeletons of one family differ in how many bones their
+spines have.
 """
 
 import re
@@ -154,25 +155,30 @@ BANDAI_NAMCO = Rig(
         **{"left_foot": _foot(_TOES_SLOPE, 1), "right_foot": _foot(_TOES_SLOPE, -1)},
     },
 )
-# Bones of the humanoid of VRM 1.0, whose files say which joint plays which; Unity's humanoid has the same names.
-VRM = Rig(
+# SMPL-X name -> humanoid bone of VRM 1.0, whose thumbs begin at the metacarpal. Jaw and eyes it treats apart.
+VRM: Mapping[str, str] = {
+    **{"pelvis": "hips", "spine1": "spine", "spine2": "chest", "spine3": "upperChest", "neck": "neck", "head": "head"},
+    **_both(
+        {
+            **{"hip": "*UpperLeg", "knee": "*LowerLeg", "ankle": "*Foot", "foot": "*Toes"},
+            **{"collar": "*Shoulder", "shoulder": "*UpperArm", "elbow": "*LowerArm", "wrist": "*Hand"},
+            **{
+                f"{ours}{n}": f"*{theirs}{bone}"
+                for ours, theirs in (("index", "Index"), ("middle", "Middle"), ("pinky", "Little"), ("ring", "Ring"))
+                for n, bone in enumerate(("Proximal", "Intermediate", "Distal"), start=1)
+            },
+            **{"thumb1": "*ThumbMetacarpal", "thumb2": "*ThumbProximal", "thumb3": "*ThumbDistal"},
+        },
+        "left",
+        "right",
+    ),
+}
+# Unity's humanoid has the names of VRM. Its spine is found in the tree, because chests may be missing.
+HUMANOID = Rig(
     "VRM or Unity",
     {
-        **{"pelvis": "hips", "neck": "neck", "head": "head", "jaw": "jaw"},
-        **_both(
-            {
-                **{"hip": "*UpperLeg", "knee": "*LowerLeg", "ankle": "*Foot", "foot": "*Toes", "eye": "*Eye"},
-                **{"collar": "*Shoulder", "shoulder": "*UpperArm", "elbow": "*LowerArm", "wrist": "*Hand"},
-                **{"thumb1": "*ThumbMetacarpal", "thumb2": "*ThumbProximal", "thumb3": "*ThumbDistal"},
-                **{
-                    f"{ours}{n}": f"*{theirs}{bone}"
-                    for ours, theirs in zip(_FINGERS[:4], ("Index", "Middle", "Little", "Ring"), strict=True)
-                    for n, bone in enumerate(("Proximal", "Intermediate", "Distal"), start=1)
-                },
-            },
-            "left",
-            "right",
-        ),
+        **{ours: theirs for ours, theirs in VRM.items() if not ours.startswith("spine")},
+        **{"jaw": "jaw", "left_eye": "leftEye", "right_eye": "rightEye"},
     },
 )
 VROID = Rig(
@@ -267,8 +273,15 @@ BIPED = Rig(
         ),
     },
 )
+_MIXAMO = {**HUMAN_IK.joints, "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2", "neck": "Neck"}
+# SMPL-X name -> name to write. What has none, jaw and eyes, is left out.
+WRITTEN: dict[str, Mapping[str, str]] = {
+    "smplx": SMPLX.joints,
+    "mixamo": {ours: f"mixamorig:{name}" for ours, name in _MIXAMO.items()},
+    "beat": {**_MIXAMO, "spine3": "Spine3"},  # where its arms hang; it has a bone more below
+}
 # Of two that fit alike the first is taken.
-RIGS = (SMPLX, SMPL, HUMAN_IK, VRM, VROID, UNREAL, RIGIFY, MAKEHUMAN, BIPED, BANDAI_NAMCO, CMU, CGSPEED, POSER)
+RIGS = (SMPLX, SMPL, HUMAN_IK, HUMANOID, VROID, UNREAL, RIGIFY, MAKEHUMAN, BIPED, BANDAI_NAMCO, CMU, CGSPEED, POSER)
 
 
 class Named(NamedTuple):

@@ -20,7 +20,11 @@ from cospeech.motion import Motion
 from cospeech.skeleton import INDEX
 
 SUFFIXES = (".bvh", ".glb", ".vrm")
-_WRITES = {".bvh": (".bvh",), ".glb": (".glb", ".bvh"), ".vrm": (".vrm", ".glb", ".bvh")}  # character -> what it becomes
+_WRITES = {
+    ".bvh": (".bvh",),
+    ".glb": (".glb", ".bvh"),
+    ".vrm": (".vrm", ".glb", ".bvh"),
+}  # character -> what it becomes
 _ADVICE = {
     ".fbx": "Save it as .glb first: in Blender, File > Import > FBX, then File > Export > glTF 2.0 with Format glTF Binary.",
     ".gltf": "Save it as one binary .glb.",

@@ -7,17 +7,17 @@ import numpy as np
 
 from cospeech import skeleton
 from cospeech.formats.rig_gltf import FaceTargets
+from cospeech.formats.vrma import presets
 
 _ARKIT = {name.lower(): i for i, name in enumerate(skeleton.ARKIT)}
 _SIDE = re.compile(r"_([lr])$")
-_VOWELS = ("aa", "ih", "ou", "ee", "oh")
 
 
 def weights(face: np.ndarray, targets: FaceTargets) -> dict[int, np.ndarray]:
     """Mesh -> (T, targets) weights over time of the meshes that show any of the face.
 
     Targets with the names of ARKit take its weights; so do expressions of a VRM with these names. A character that has
-    none of them opens its mouth and blinks as the expressions of VRM can.
+    none of them opens its mouth and blinks by the vowels and eyelids of VRM (`vrma.presets`).
 
     Args:
         face: (T, 52) in the order of `skeleton.ARKIT`.
@@ -33,7 +33,7 @@ def weights(face: np.ndarray, targets: FaceTargets) -> dict[int, np.ndarray]:
             for mesh, target, weight in binds:
                 shapes.setdefault((mesh, target), face[:, column] * weight)
     if not shapes:
-        shapes = _by_expressions(vrm_expressions(face), targets)
+        shapes = _by_expressions(presets(face), targets)
     result = {mesh: np.tile(resting, (len(face), 1)) for mesh, resting in targets.resting.items()}
     for (mesh, target), weight in shapes.items():
         result[mesh][:, target] = weight
@@ -54,33 +54,6 @@ def arkit(name: str) -> int | None:
     plain = name.rsplit(".", 1)[-1].strip().lower()
     plain = _SIDE.sub(lambda side: {"l": "left", "r": "right"}[side[1]], plain)
     return _ARKIT.get(plain.replace("_", ""))
-
-
-def vrm_expressions(face: np.ndarray) -> dict[str, np.ndarray]:
-    """(T, 52) ARKit weights -> expressions of VRM 1.0, (T,) each: five vowels, whose sum is 1 at most, and blinking.
-
-    The jaw's opening is shared among the vowels by what the lips do: rounded for ou and oh, wide for ih and ee. Nothing
-    says which mood a face shows: those expressions stay at rest.
-    """
-
-    def shape(*names: str) -> np.ndarray:
-        return np.mean([face[:, skeleton.ARKIT_INDEX[name]] for name in names], axis=0)
-
-    def both(name: str) -> np.ndarray:
-        return shape(f"{name}Left", f"{name}Right")
-
-    jaw = shape("jawOpen") * (1 - shape("mouthClose"))
-    round_ = np.maximum(shape("mouthFunnel"), shape("mouthPucker")).clip(0, 1)
-    wide = np.maximum(both("mouthSmile"), both("mouthStretch")).clip(0, 1) * (1 - round_)
-    return {
-        "aa": jaw * (1 - round_) * (1 - wide),
-        "oh": jaw * round_,
-        "ou": (1 - jaw) * round_,
-        "ee": jaw * wide * (1 - round_),
-        "ih": (1 - jaw) * wide * (1 - round_) * shape("jawOpen"),
-        "blinkLeft": shape("eyeBlinkLeft"),
-        "blinkRight": shape("eyeBlinkRight"),
-    }
 
 
 def _by_expressions(expressions: Mapping[str, np.ndarray], targets: FaceTargets) -> dict[tuple[int, int], np.ndarray]:

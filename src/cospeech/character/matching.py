@@ -20,7 +20,11 @@ _TIP = re.compile(r"(end|tip|nub|site|(thumb|index|middle|ring|pinky)_?4)([._]?[
 _TURNS = 0.1  # radians: `anatomy` takes what turns less than that for a tip, and more than its own limit for a twist
 _APART = (
     *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))),
-    *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in (("shoulder", "elbow"), ("elbow", "wrist"))),
+    *(
+        (f"{side}_{a}", f"{side}_{b}")
+        for side in ("left", "right")
+        for a, b in (("shoulder", "elbow"), ("elbow", "wrist"))
+    ),
     *((f"left_{joint}", f"right_{joint}") for joint in ("hip", "shoulder")),
 )
 _POINT = 1e-3  # of the height from ankles to neck
@@ -54,7 +58,7 @@ def match(bones: Bones) -> Match:
 
 
 def _as_it_says(bones: Bones) -> Match:
-    said = {ours: bones.humanoid[theirs] for ours, theirs in rigs.VRM.joints.items() if theirs in bones.humanoid}
+    said = {ours: bones.humanoid[theirs] for ours, theirs in rigs.HUMANOID.joints.items() if theirs in bones.humanoid}
     missing = [name for name in REQUIRED if name not in said and name != "neck"]
     if missing:
         raise MotionError(f"its VRM part names no {_in_words(missing)}.")
@@ -71,7 +75,9 @@ def _named(bones: Bones, joints: tuple[int, ...]) -> Match | None:
     found = dict(named.joints)
     for side in ("left", "right"):
         if f"{side}_index1" not in found:
-            found |= anatomy.fingers(side, found[f"{side}_wrist"], parents, bones.positions[None, list(joints)], _turning(names))
+            found |= anatomy.fingers(
+                side, found[f"{side}_wrist"], parents, bones.positions[None, list(joints)], _turning(names)
+            )
     said = f"a skeleton like that of {named.rig.name}"
     return Match({name: joints[j] for name, j in found.items()}, joints, said, named.rig.t_pose)
 

@@ -335,7 +335,9 @@ def _driven(bones: Bones, person: Match, root: int, frames: dict[str, np.ndarray
             ours = tuple(f"{side}_{finger}{n}" for n in (1, 2, 3))
             for n, name in enumerate(chain):
                 # two bones for our three bend as the first and a quarter and the second and three quarters
-                yield _shared(joints[name], ours, 3 * (n + 0.5) / len(chain) - 0.5, frames.get(name, frames[f"{side}_wrist"]))
+                yield _shared(
+                    joints[name], ours, 3 * (n + 0.5) / len(chain) - 0.5, frames.get(name, frames[f"{side}_wrist"])
+                )
 
 
 def _shared(joint: int, ours: tuple[str, ...], place: float, frame: np.ndarray) -> Driven:
@@ -353,7 +355,8 @@ def _rolls(bones: Bones, person: Match, places: np.ndarray) -> Iterator[Roll]:
         beside = [
             j
             for j in person.skeleton
-            if bones.parents[j] in (elbow, *between) and any(word in bones.names[j].lower() for word in ("twist", "roll"))
+            if bones.parents[j] in (elbow, *between)
+            and any(word in bones.names[j].lower() for word in ("twist", "roll"))
         ]
         forearm = places[wrist] - places[elbow]
         for j in sorted({*between, *beside}):
@@ -385,7 +388,9 @@ def _floor(bones: Bones, person: Match, upright: np.ndarray, leg: float) -> floa
 
 def _standing() -> dict[str, np.ndarray]:
     """SMPL-X name -> (3,) joints of our body, standing on y = 0."""
-    return dict(zip(skeleton.JOINTS, (mannequin("light").joints + skeleton.REST_TRANSLATION).astype(np.float64), strict=True))
+    return dict(
+        zip(skeleton.JOINTS, (mannequin("light").joints + skeleton.REST_TRANSLATION).astype(np.float64), strict=True)
+    )
 
 
 def _length(at: dict[str, np.ndarray], *limb: str) -> float:

@@ -1,6 +1,7 @@
 """Motion <-> .bvh, the skeleton file that every animation tool reads.
 
-Written: T pose at rest, centimetres, y up, all 55 joints under their SMPL-X names; the root has six channels and its
+Written: T pose at rest, centimetres, y up, all 55 joints under their SMPL-X names, or all but jaw and eyes under those
+of Mixamo or BEAT; the root has six channels and its
 position is that of the pelvis, every other joint three rotations, in the order Z X Y. Of the six orders that one
 comes least near gimbal lock in real gestures: between two frames of the BEAT2 minute no channel moves further than
 20.3 degrees, where with X Y Z it is 82.6 and with Z Y X 90.4. The format has no place for metadata.
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cospeech import rotation, skeleton
+from cospeech import rigs, rotation, skeleton
 from cospeech.body import Body, mannequin
 from cospeech.capture import Capture
 from cospeech.errors import CospeechWarning, DataError
@@ -30,6 +31,7 @@ from cospeech.motion import Motion
 _CM = 100.0  # centimetres in a metre
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 _TIPS = {  # where the last bone of a chain ends, centimetres from its joint; fingers repeat the bone before
+    "head": (0.0, 18.0, 0.0),
     "jaw": (0.0, -2.0, 8.0),
     "left_eye": (0.0, 0.0, 3.0),
     "right_eye": (0.0, 0.0, 3.0),
@@ -38,17 +40,22 @@ _TIPS = {  # where the last bone of a chain ends, centimetres from its joint; fi
 }
 
 
-def write(motion: Motion, path: str | Path, body: Body | None = None) -> None:
-    """Write a motion on the skeleton of a body, the mannequin unless given."""
-    joints = (body or mannequin("light")).joints
-    values = np.empty((len(motion), 3 + skeleton.NUM_JOINTS * 3))
+def write(motion: Motion, path: str | Path, body: Body | None = None, layout: str = "smplx") -> None:
+    """Write a motion on the skeleton of a body, the mannequin unless given.
+
+    Args:
+        layout: Whose names its joints have, of `rigs.WRITTEN`.
+    """
+    joints, names = (body or mannequin("light")).joints, rigs.WRITTEN[layout]
+    written = [j for j in _depth_first() if skeleton.JOINTS[j] in names]
+    values = np.empty((len(motion), 3 + len(written) * 3))
     values[:, :3] = (motion.translation + joints[0]) * _CM  # of the pelvis
-    for place, j in enumerate(_depth_first()):  # joint by joint: the matrices of an hour would fill the memory
+    for place, j in enumerate(written):  # joint by joint: the matrices of an hour would fill the memory
         matrices = rotation.axis_angle_to_matrix(motion.poses[:, j : j + 1].astype(np.float64))
         values[:, 3 + 3 * place : 6 + 3 * place] = np.rad2deg(euler_zxy(matrices))[:, 0]
     row = " ".join(["%.5f"] * values.shape[1])
     with replacing(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
-        header = ("HIERARCHY", *_hierarchy(joints), "MOTION", f"Frames: {len(motion)}")
+        header = ("HIERARCHY", *_hierarchy(joints, names), "MOTION", f"Frames: {len(motion)}")
         file.writelines(line + "\n" for line in (*header, f"Frame Time: {1 / motion.fps:.10f}"))
         file.writelines(row % tuple(frame.tolist()) + "\n" for frame in values)
 
@@ -210,23 +217,24 @@ def _depth_first(root: int = 0) -> list[int]:
     return [root, *(j for child in _children(root) for j in _depth_first(child))]
 
 
-def _hierarchy(joints: np.ndarray, j: int = 0, depth: int = 0) -> list[str]:
-    """The lines of joint `j` and all below it."""
+def _hierarchy(joints: np.ndarray, names: Mapping[str, str], j: int = 0, depth: int = 0) -> list[str]:
+    """The lines of joint `j` and of all below it that have a name."""
     parent = skeleton.PARENTS[j]
     # The root's offset is zero: some readers add it to the position channels and some do not.
     offset = (joints[j] - joints[parent]) * _CM if j else np.zeros(3)
     position = "6 Xposition Yposition Zposition" if j == 0 else "3"
     inside = "\t" * (depth + 1)
     lines = [
-        f"{'JOINT' if j else 'ROOT'} {skeleton.JOINTS[j]}",
+        f"{'JOINT' if j else 'ROOT'} {names[skeleton.JOINTS[j]]}",
         "{",
         f"\tOFFSET {_numbers(offset)}",
         f"\tCHANNELS {position} Zrotation Xrotation Yrotation",
     ]
     lines = [*("\t" * depth + line for line in lines)]
-    for child in _children(j):
-        lines += _hierarchy(joints, child, depth + 1)
-    if not _children(j):
+    children = [child for child in _children(j) if skeleton.JOINTS[child] in names]
+    for child in children:
+        lines += _hierarchy(joints, names, child, depth + 1)
+    if not children:
         tip = _TIPS.get(skeleton.JOINTS[j], tuple(offset))
         lines += [inside + line for line in ("End Site", "{", f"\tOFFSET {_numbers(tip)}", "}")]
     return [*lines, "\t" * depth + "}"]

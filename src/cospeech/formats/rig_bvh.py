@@ -33,7 +33,9 @@ class RiggedBvh:
     def write(self, path: str | Path, movement: Movement, face: object = None) -> None:
         """Write the skeleton with a movement. There is no place for a face."""
         starts = np.cumsum([0, *(len(channels) for channels in self.bvh.channels)])
-        constants = [dict(zip(c, self.frame[a:b], strict=True)) for c, (a, b) in zip(self.bvh.channels, pairwise(starts))]
+        constants = [
+            dict(zip(c, self.frame[a:b], strict=True)) for c, (a, b) in zip(self.bvh.channels, pairwise(starts))
+        ]
         moving = dict(zip(movement.joints, movement.rotations, strict=True))
         channels = tuple(
             _channels(own, turns=j in moving, travels=j == movement.root) for j, own in enumerate(self.bvh.channels)
@@ -97,7 +99,9 @@ def write_bones(path: str | Path, bones: Bones, joints: Sequence[int], movement:
     at = bones.positions[list(joints)] * scale
     offsets = np.array([at[n] - (at[parent] if parent >= 0 else 0) for n, parent in enumerate(parents)])
     moving = dict(zip(movement.joints, movement.rotations, strict=True))
-    channels = tuple(_channels(_ROTATIONS, True, parent < 0 or joints[n] == movement.root) for n, parent in enumerate(parents))
+    channels = tuple(
+        _channels(_ROTATIONS, True, parent < 0 or joints[n] == movement.root) for n, parent in enumerate(parents)
+    )
     columns = []
     for n, j in enumerate(joints):
         turned = dict.fromkeys(_ROTATIONS, 0.0)

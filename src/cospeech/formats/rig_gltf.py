@@ -19,7 +19,7 @@ import numpy as np
 from cospeech import rotation
 from cospeech.capture import Bones, Movement
 from cospeech.errors import DataError
-from cospeech.formats.glb import Buffer, limits, pack, unpack
+from cospeech.formats.gltf import Animation, Buffer, container, unpack
 from cospeech.formats.output import replacing
 
 ANIMATION = "cospeech"
@@ -78,28 +78,22 @@ class RiggedGltf:
         document["accessors"], document["bufferViews"] = buffer.accessors, buffer.views
         buffers[0]["byteLength"] = len(buffer.data)
         with replacing(path) as temporary:
-            temporary.write_bytes(pack(document, buffer.data))
+            temporary.write_bytes(container(document, buffer.data))
 
     def _animation(self, nodes: list, movement: Movement, face: Mapping[int, np.ndarray], buffer: Buffer) -> dict:
-        seconds = (np.arange(len(movement)) / movement.fps).astype("f4")
-        time = buffer.accessor(seconds, **limits(seconds))
-        samplers, channels = [], []
-
-        def track(node: int, path: str, output: np.ndarray) -> None:
-            samplers.append({"input": time, "output": buffer.accessor(np.ascontiguousarray(output, "f4"))})
-            channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
-
+        animation = Animation(buffer, len(movement), movement.fps, ANIMATION)
         for j, quaternions in zip(movement.joints, movement.rotations, strict=True):
             _as_parts(nodes[self.nodes[j]])
-            track(self.nodes[j], "rotation", quaternions[:, [1, 2, 3, 0]])
+            animation.track(self.nodes[j], "rotation", quaternions[:, [1, 2, 3, 0]])
         _as_parts(nodes[self.nodes[movement.root]])
         parent = self.bones.parents[movement.root]
         above = self.world[parent] if parent >= 0 else np.eye(4)
-        track(self.nodes[movement.root], "translation", (movement.path - above[:3, 3]) @ np.linalg.inv(above[:3, :3]).T)
+        path = (movement.path - above[:3, 3]) @ np.linalg.inv(above[:3, :3]).T
+        animation.track(self.nodes[movement.root], "translation", path)
         for number, node in enumerate(nodes):
             if node.get("mesh") in face:
-                track(number, "weights", face[node["mesh"]].reshape(-1))
-        return {"name": ANIMATION, "samplers": samplers, "channels": channels}
+                animation.track(number, "weights", face[node["mesh"]].reshape(-1))
+        return animation.document
 
 
 @dataclass(frozen=True)
