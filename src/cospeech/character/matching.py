@@ -6,6 +6,7 @@ decides (`anatomy`).
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ _APART = (
     *((f"left_{joint}", f"right_{joint}") for joint in ("hip", "shoulder")),
 )
 _POINT = 1e-3  # of the height from ankles to neck
+_LOPSIDED = 1.3
 _LIMBS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
 
 
@@ -44,6 +46,8 @@ def match(bones: Bones) -> Match:
         found = [_as_it_says(bones)]
     else:
         found = [person for joints in bones.skeletons if (person := _named(bones, joints))]
+        if not found and (lacking := _lacking(bones)):
+            raise MotionError(lacking)
         found = found or [person for joints in bones.skeletons if (person := _shaped(bones, joints))]
         if not found and len(bones.skeletons) > 1:  # its parts may hang on a node that moves nothing
             everything = tuple(range(len(bones.names)))
@@ -61,7 +65,7 @@ def _as_it_says(bones: Bones) -> Match:
     said = {ours: bones.humanoid[theirs] for ours, theirs in rigs.HUMANOID.joints.items() if theirs in bones.humanoid}
     missing = [name for name in REQUIRED if name not in said and name != "neck"]
     if missing:
-        raise MotionError(f"its VRM part names no {_in_words(missing)}.")
+        raise MotionError(f"it is a VRM without {_in_words(missing)}.")
     joints = anatomy.trunk(bones.parents, said) | said
     (skeleton_of,) = [each for each in bones.skeletons if joints["left_hip"] in each] or [bones.skeletons[0]]
     return Match(joints, skeleton_of, "a VRM, which says which bone is which", {})
@@ -85,9 +89,18 @@ def _named(bones: Bones, joints: tuple[int, ...]) -> Match | None:
 def _shaped(bones: Bones, joints: tuple[int, ...]) -> Match | None:
     names, parents = [bones.names[j] for j in joints], _parents(bones, joints)
     found = anatomy.label(parents, bones.positions[None, list(joints)], _turning(names))
-    if not all(name in found for name in REQUIRED):
+    if not all(name in found for name in REQUIRED) or _is_lopsided(found, bones.positions[list(joints)]):
         return None
     return Match({name: joints[j] for name, j in found.items()}, joints, "bones known by the shape of their tree", {})
+
+
+def _is_lopsided(found: Mapping[str, int], at: np.ndarray) -> bool:
+    """Whether a bone and its counterpart differ so much in length that one of them is something else."""
+    for a, b in (bone for limb in _LIMBS.values() for bone in pairwise(limb)):
+        left, right = (np.linalg.norm(at[found[f"{s}_{b}"]] - at[found[f"{s}_{a}"]]) for s in ("left", "right"))
+        if max(left, right) > _LOPSIDED * min(left, right):
+            return True
+    return False
 
 
 def _turning(names: Iterable[str]) -> np.ndarray:
@@ -106,15 +119,21 @@ def _why_not(bones: Bones) -> str:
     names = [bones.names[j] for j in largest]
     if len(names) < len(REQUIRED):
         return f"it has {len(names)} bones, a person has {len(REQUIRED)} at least."
-    likely = rigs.nearest(names)
-    if likely:
-        missing = [name for name in REQUIRED if name not in likely.joints]
-        if missing and len(missing) <= len(REQUIRED) / 2:
-            return f"its bones have names as those of {likely.rig.name}, but it has no {_in_words(missing)}."
     return (
         f"neither the names of its bones ({', '.join(names[:4])} ...) nor how they hang together tell which are arms and "
         "legs. It needs two of each, with names as Mixamo or VRM have them."
     )
+
+
+def _lacking(bones: Bones) -> str:
+    """What a character lacks whose names are known and do not make a person; empty where they are not known."""
+    for joints in bones.skeletons:
+        likely = rigs.nearest([bones.names[j] for j in joints])
+        limbs = [f"{side}_{joint}" for limb in _LIMBS.values() for side in ("left", "right") for joint in limb]
+        missing = [name for name in limbs if likely is None or name not in likely.joints]
+        if 0 < len(missing) <= len(limbs) / 2:
+            return f"its bones have the names of {likely.rig.name}, but without {_in_words(missing)}."
+    return ""
 
 
 def _in_words(missing: Iterable[str]) -> str:

@@ -34,7 +34,8 @@ class RiggedBvh:
         """Write the skeleton with a movement. There is no place for a face."""
         starts = np.cumsum([0, *(len(channels) for channels in self.bvh.channels)])
         constants = [
-            dict(zip(c, self.frame[a:b], strict=True)) for c, (a, b) in zip(self.bvh.channels, pairwise(starts))
+            dict(zip(c, self.frame[a:b], strict=True))
+            for c, (a, b) in zip(self.bvh.channels, pairwise(starts), strict=True)
         ]
         moving = dict(zip(movement.joints, movement.rotations, strict=True))
         channels = tuple(
@@ -114,7 +115,7 @@ def write_bones(path: str | Path, bones: Bones, joints: Sequence[int], movement:
             above = at[parents[n]] if parents[n] >= 0 else 0
             placed = dict(zip(_POSITIONS, (movement.path * scale - above).T, strict=True))
         columns += [(turned | placed)[name] for name in channels[n]]
-    with_child = {parent for parent in parents}
+    with_child = set(parents)
     tips = {n: tuple(offsets[n]) for n in range(len(joints)) if n not in with_child}
     names = [bones.names[j] for j in joints]
     _write(path, _hierarchy(names, parents, offsets, channels, tips), columns, movement)

@@ -164,7 +164,8 @@ def _worlds(document: dict, order: tuple[int, ...], parents: tuple[int, ...]) ->
     world = np.empty((len(order), 4, 4))
     for j, (node, parent) in enumerate(zip(order, parents, strict=True)):
         local = _local(document["nodes"][node])
-        world[j] = local if parent < 0 else world[parent] @ local
+        with np.errstate(over="ignore", invalid="ignore"):
+            world[j] = local if parent < 0 else world[parent] @ local
     if not np.isfinite(world).all():
         raise ValueError("places of its nodes are not finite")
     return world
