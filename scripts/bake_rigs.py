@@ -101,7 +101,7 @@ def character(rig: dict, floor: float) -> bytes:
 
 
 def axes(head: np.ndarray, tail: np.ndarray, roll: float) -> np.ndarray:
-    """(3, 3) of a bone, as Blender has it: y along it, turned from upright the shortest way in its axes, then rolled."""
+    """(3, 3) of a bone, as Blender has it: y along it, turned there the shortest way from upright, then rolled."""
     along = Y_UP.T @ unit(tail - head)
     return Y_UP @ axis_angle_to_matrix(roll * along) @ rotation_between(np.array([0.0, 1, 0]), along)
 

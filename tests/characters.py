@@ -1,4 +1,4 @@
-"""Characters as users have them, .glb and .vrm, made of the mannequin: other names, rest poses, proportions, axes, units."""
+"""Characters as users have them, made of the mannequin: other names, rest poses, proportions, axes and units."""
 
 from collections.abc import Mapping
 from functools import lru_cache

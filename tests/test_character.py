@@ -22,7 +22,7 @@ from cospeech.skeleton import INDEX, JOINTS, REST_TRANSLATION
 
 SIDES = ("left", "right")
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-BODY = [name for name in JOINTS[:22]]
+BODY = JOINTS[:22]
 MIXAMO = {
     **{name: f"mixamorig:{theirs}" for name, theirs in rigs.HUMAN_IK.joints.items()},
     **{
@@ -556,7 +556,7 @@ def test_an_uneven_scale_is_refused_where_it_would_shear(scale, tmp_path):
     characters.change(own, stretch("hair"))
     character.load(own)
     characters.change(own, stretch("mixamorig:LeftArm"))
-    with pytest.raises(DataError, match="bone mixamorig:LeftArm is mirrored or scaled unevenly.*Apply the scale"):
+    with pytest.raises(DataError, match=r"bone mixamorig:LeftArm is mirrored or scaled unevenly.*Apply the scale"):
         character.load(own)
 
 

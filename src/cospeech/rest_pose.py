@@ -92,7 +92,7 @@ def _foot(
     ours: Mapping[str, np.ndarray],
     flat: bool,
 ) -> dict[str, np.ndarray]:
-    """A foot flat on the floor, turned to where it points. None where the leg stands apart, unless it is known `flat`."""
+    """A foot flat on the floor, turned to where it points. None where the leg stands apart, unless it is `flat`."""
     hip, ankle, ball = (f"{side}_{joint}" for joint in ("hip", "ankle", "foot"))
     if flat and ball not in places:
         return {ankle: heading}

@@ -292,8 +292,8 @@ class Named(NamedTuple):
 def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
     """The rig most of whose joints a skeleton has, None where none has arms and legs in it that hang together.
 
-    Case, separators, namespaces ("mixamorig:Hips"), "DEF-" and "Bip01 ", numbers behind all names ("Hips_01", "Head_06")
-    and a beginning that all share ("m_avg_L_Hip") do not matter.
+    Case, separators, namespaces ("mixamorig:Hips"), "DEF-" and "Bip01 ", numbers behind all names ("Hips_01",
+    "Head_06") and a beginning that all share ("m_avg_L_Hip") do not matter.
     """
     fitting = [named for named in _fits(names) if _has_limbs(named.joints, parents)]
     if not fitting:

@@ -26,7 +26,7 @@ _WRITES = {
     ".vrm": (".vrm", ".glb", ".bvh"),
 }  # character -> what it becomes
 _ADVICE = {
-    ".fbx": "Save it as .glb first: in Blender, File > Import > FBX, then File > Export > glTF 2.0 with Format glTF Binary.",
+    ".fbx": "Save it as .glb first: in Blender, File > Import > FBX, then File > Export > glTF 2.0 (.glb).",
     ".gltf": "Save it as one binary .glb.",
 }
 _METRES = 3.0  # a leg is shorter than so many metres, and longer than so many centimetres

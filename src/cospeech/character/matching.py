@@ -120,8 +120,8 @@ def _why_not(bones: Bones) -> str:
     if len(names) < len(REQUIRED):
         return f"it has {len(names)} bones, a person has {len(REQUIRED)} at least."
     return (
-        f"neither the names of its bones ({', '.join(names[:4])} ...) nor how they hang together tell which are arms and "
-        "legs. It needs two of each, with names as Mixamo or VRM have them."
+        f"neither the names of its bones ({', '.join(names[:4])} ...) nor how they hang together tell which are arms "
+        "and legs. It needs two of each, with names as Mixamo or VRM have them."
     )
 
 

@@ -1,8 +1,8 @@
 """Motion of the SMPL-X joints -> how the bones of a character turn.
 
 1. Every bone takes the rotation of its joint in the world, seen from the T pose: what differs in the rest poses
-   (`rest_pose`) and in the axes of the bones does not matter. Where a character has more or fewer bones in its spine, its
-   neck or a finger, each takes a share between two joints.
+   (`rest_pose`) and in the axes of the bones does not matter. Where a character has more or fewer bones in its spine,
+   its neck or a finger, each takes a share between two joints.
 2. The hips go their way in proportion to the legs, low enough for both legs to reach.
 3. Each foot is where it was in proportion to the legs, ball for ball: one that stands, stands. It is as high off the
    floor, heel or ball, whichever is lower. Each wrist is where it was from the shoulder in proportion to the arm; hands

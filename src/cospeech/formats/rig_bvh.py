@@ -59,7 +59,7 @@ def read(path: str | Path, posed: bool = False) -> RiggedBvh:
     """The skeleton of a file.
 
     Args:
-        posed: As it stands in the first frame of the file, for skeletons whose bones lie anyhow where nothing is turned.
+        posed: As it stands in the first frame, for skeletons whose bones lie anyhow where nothing is turned.
     """
     path = Path(path)
     parsed = bvh.parse(path)

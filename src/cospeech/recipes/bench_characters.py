@@ -1,9 +1,9 @@
 """How well a motion fits on characters: `python -m cospeech.recipes.bench_characters MOTION CHARACTER ...`
 
-Of every character: how far wrists and ankles are at most from where its proportions put them; how far the lower of heel
-and ball is below the floor at most; how far a ball of the foot moves at most while that of the motion moves less than a
-tenth of a millimetre a frame; and the largest turn of a bone from one frame to the next, whose bound is that of any joint
-of the motion plus 5 degrees. Measured on the bones as they are written, moved by plain forward kinematics.
+Of every character: how far wrists and ankles are at most from where its proportions put them; how far the lower of
+heel and ball is below the floor at most; how far a ball of the foot moves at most while that of the motion moves less
+than a tenth of a millimetre a frame; and the largest turn of a bone from one frame to the next, whose bound is that of
+any joint of the motion plus 5 degrees. Measured on the bones as they are written, moved by plain forward kinematics.
 """
 
 import argparse
