@@ -53,6 +53,7 @@ def glb(
     targets: tuple[str, ...] = (),
     extensions: Mapping | None = None,
     extra: Mapping[str, str] | None = None,
+    aside: tuple[float, float, float] = (0.05, 0.05, 0.05),
     mesh: bool = False,
 ) -> Path:
     """The mannequin's joints that have a name.
@@ -68,6 +69,7 @@ def glb(
         targets: Names of morph targets; those of ARKit move the mesh, all others a corner.
         extensions: With {NAME} wherever the number of the node of a joint should stand.
         extra: Name of a further bone -> SMPL-X name of what it hangs on.
+        aside: Where further bones begin, from there, in metres.
         mesh: The whole mesh, not just four corners.
     """
     body = mannequin("light")
@@ -97,7 +99,7 @@ def glb(
         source = name if name in names else extra[name]
         matrix = np.eye(4)
         matrix[:3, :3] = (turned[INDEX[source]] if axes == "own" else np.eye(3)) @ own[name]
-        matrix[:3, 3] = at[INDEX[source]] + (0 if name in names else 0.05 * unit)
+        matrix[:3, 3] = at[INDEX[source]] + (0 if name in names else np.array(aside) * unit)
         place[name] = len(nodes)
         world.append(matrix)
         local = np.linalg.inv(world[place[above]]) @ matrix if above else matrix

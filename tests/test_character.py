@@ -197,6 +197,28 @@ def test_bones_of_a_glb_as_bvh(gesture, tmp_path):
             np.testing.assert_allclose(np.array(joint.PositionWorld) / 100, truth[name][frame], atol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("holder", [{}, {"scale": [0.01] * 3}], ids=["in the world", "under a scale"])
+def test_a_character_left_in_the_middle_of_an_animation_is_taken_as_it_was_made(holder, gesture, tmp_path):
+    """Its nodes stand anyhow, its mesh says how it was bound to them."""
+    names = in_order(MIXAMO)
+    unit = 100 if holder else 1
+    own = characters.glb(
+        tmp_path / "own.glb", names, A_POSE, axes="own", unit=unit, holder=holder, extra={"cap": "head"}
+    )
+
+    def dance(document):
+        rng = np.random.default_rng(1)
+        for node in document["nodes"][: len(names) + 1]:
+            w, x, y, z = axis_angle_to_quaternion(0.4 * rng.normal(size=3))
+            node["rotation"] = [x, y, z, w]
+
+    straight = positions(written(gesture, own, tmp_path / "straight.glb"), {**names, "cap": "cap"})
+    characters.change(own, dance)
+    found = positions(written(gesture, own, tmp_path / "out.glb"), {**names, "cap": "cap"})
+    assert most_apart(found, straight) < 1e-4
+    assert most_apart(found, {"cap": straight["cap"], **{name: ours(gesture)[name] for name in names}}) < 1e-4
+
+
 # --- other proportions: hands and feet are where these put them -----------------------------------------------------
 
 
@@ -220,12 +242,19 @@ def test_hands_and_feet_land_where_proportions_put_them(lengths, pose, gesture, 
 
     arm, leg = scale("shoulder", "elbow", "wrist"), scale("hip", "knee", "ankle")
     start = (mannequin("light").joints[INDEX["left_hip"]] + mannequin("light").joints[INDEX["right_hip"]]) / 2
+    fitted = character.load(own).fit
+    turned = joint_transforms(
+        mannequin("light"), gesture.poses.astype(float), gesture.translation.astype(float)
+    ).rotations
     apart = np.linalg.norm(truth["left_wrist"] - truth["right_wrist"], axis=-1)
     free = apart > 0.8 * 0.52  # of our arm; nearer hands keep their distance instead
     for side in SIDES:
         hand, ours_hand = (at[f"{side}_wrist"] - at[f"{side}_shoulder"] for at in (found, truth))
         assert np.linalg.norm(hand - arm * ours_hand, axis=-1)[free].max() < 0.01 * arm
-        ball = leg * (truth[f"{side}_foot"] - start * [1, 0, 1]) + character.load(own).fit.offset
+        ball = leg * (truth[f"{side}_foot"] - start * [1, 0, 1]) + fitted.offset
+        out = turned[:, INDEX[f"{side}_ankle"], :, 0] * [1, 0, 1]  # the foot's own left, level
+        broader = fitted.at[f"{side}_hip"][0] - leg * (mannequin("light").joints[INDEX[f"{side}_hip"]] - start)[0]
+        ball += broader * out / np.linalg.norm(out, axis=-1, keepdims=True)
         assert np.linalg.norm((found[f"{side}_foot"] - ball)[:, [0, 2]], axis=-1).max() < 0.01 * leg
     bound = bench_characters.most_turned(axis_angle_to_quaternion(gesture.poses.swapaxes(0, 1).astype(float)))
     turns = [track for (_, path), track in played.tracks.items() if path == "rotation"]
@@ -328,14 +357,8 @@ def test_twist_bones_in_the_forearm_take_a_part_of_the_hands_turn(tmp_path):
     poses = np.zeros((2, 55, 3))
     poses[1, INDEX["left_wrist"], 0] = 0.6
     names = in_order(UNREAL)
-    own = characters.glb(tmp_path / "own.glb", names, extra={"lowerarm_twist_01_l": "left_elbow", "hair_01": "head"})
-
-    def halfway(document):
-        for node in document["nodes"]:
-            if node["name"] == "lowerarm_twist_01_l":
-                node["translation"] = [0.12, 0, 0]
-
-    characters.change(own, halfway)
+    extra = {"lowerarm_twist_01_l": "left_elbow", "hair_01": "head"}
+    own = characters.glb(tmp_path / "own.glb", names, extra=extra, aside=(0.121, 0, 0))
     played = written(Motion(poses, np.tile(REST_TRANSLATION, (2, 1))), own, tmp_path / "out.glb")
     number = next(n for n, node in enumerate(played.nodes) if node["name"] == "lowerarm_twist_01_l")
     x, y, z, _ = played.tracks[number, "rotation"][1]

@@ -4,9 +4,9 @@
    (`rest_pose`) and in the axes of the bones does not matter. Where a character has more or fewer bones in its spine,
    its neck or a finger, each takes a share between two joints.
 2. The hips go their way in proportion to the legs, low enough for both legs to reach.
-3. Each foot is where it was in proportion to the legs, ball for ball: one that stands, stands. It is as high off the
-   floor, heel or ball, whichever is lower. Each wrist is where it was from the shoulder in proportion to the arm; hands
-   that are near each other are as near in proportion.
+3. Each foot is where it was in proportion to the legs, ball for ball, and aside as the hips are broader: one that
+   stands, stands. It is as high off the floor, heel or ball, whichever is lower. Each wrist is where it was from the
+   shoulder in proportion to the arm; hands that are near each other are as near in proportion, if the arms reach.
 4. Legs and arms are bent and turned to get there; hands and feet stay turned as they were.
 
 All is per frame but for the height of the hips. Frames: T. The inverse of `retarget`, whose direction is the other.
@@ -221,7 +221,10 @@ class _Frames:
             turn = self.turns[self.fit.person.joints[ankle]]
             ball = self.fit.ball(side)
             clearance = self._position(ankle)[:, 1] + _lowest(foot, ours[ankle][1], our_foot, HEEL_M)
-            there = scale * (self._position(f"{side}_foot") - start) - turn @ ball
+            # Broad hips stand broader. Aside is aside of the foot: of one that stands, that is one place.
+            broader = self.at[f"{side}_hip"][0] - scale * (ours[f"{side}_hip"] - start)[0]
+            aside = broader * unit(foot[:, :, 0] * [1, 0, 1])
+            there = scale * (self._position(f"{side}_foot") - start) + aside - turn @ ball
             there[:, 1] = scale * clearance - _lowest(turn, self.fit.ankle_height, ball, scale * HEEL_M)
             found[ankle] = there
         return found
@@ -233,7 +236,18 @@ class _Frames:
         apart = self._position("left_wrist") - self._position("right_wrist")
         near = np.linalg.norm(apart, axis=-1, keepdims=True) / _length(_standing(), "shoulder", "elbow", "wrist")
         towards = (1 - ease((near - _TOGETHER) / (_ASUNDER - _TOGETHER))) * (scale * apart - (left - right)) / 2
-        return {"left_wrist": left + towards, "right_wrist": right - towards}
+        return {
+            "left_wrist": self._in_reach("left", left + towards),
+            "right_wrist": self._in_reach("right", right - towards),
+        }
+
+    def _in_reach(self, side: str, there: np.ndarray) -> np.ndarray:
+        """(T, 3) a place for a hand, or as far on the way to it as the arm is long."""
+        shoulder, elbow, wrist = (self.at[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
+        longest = _STRETCHED * (np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow))
+        way = there - self._limb_at(f"{side}_shoulder")
+        distance = np.linalg.norm(way, axis=-1, keepdims=True)
+        return there - way * (1 - longest / distance.clip(min=longest))
 
     def out_of_reach(self) -> np.ndarray:
         """(T,) by which the hips are too high for the legs to reach both feet, 0 where they are not."""

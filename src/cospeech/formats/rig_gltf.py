@@ -23,6 +23,7 @@ from cospeech.formats.gltf import Animation, Buffer, container, unpack
 from cospeech.formats.output import replacing
 
 ANIMATION = "cospeech"
+_POSED = 1e-3  # of a matrix's largest entry: by how much joints are off that do not stand as they were bound
 _UNEVEN = 0.01  # by which the scales of a node along its axes may differ, and its axes be off square
 _THUMBS_OF_VRM_0 = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
 _PRESETS_OF_VRM_0 = {
@@ -38,7 +39,8 @@ class RiggedGltf:
     document: dict
     data: bytes
     nodes: tuple[int, ...]  # joint of `bones` -> node of the document
-    world: np.ndarray  # (J, 4, 4) from each joint's frame to the world, as it stands
+    rest: np.ndarray  # (J, 4, 4) from each joint's frame to the world, in the pose in which the mesh was bound to it
+    posed: tuple[int, ...]  # joints that stand in the document in another pose than that
     bones: Bones
     face: "FaceTargets" = field(repr=False)
 
@@ -82,18 +84,30 @@ class RiggedGltf:
 
     def _animation(self, nodes: list, movement: Movement, face: Mapping[int, np.ndarray], buffer: Buffer) -> dict:
         animation = Animation(buffer, len(movement), movement.fps, ANIMATION)
-        for j, quaternions in zip(movement.joints, movement.rotations, strict=True):
+        still = [j for j in self.posed if j not in movement.joints]
+        for j in (*movement.joints, movement.root, *still):
             _as_parts(nodes[self.nodes[j]])
+        for j, quaternions in zip(movement.joints, movement.rotations, strict=True):
             animation.track(self.nodes[j], "rotation", quaternions[:, [1, 2, 3, 0]])
-        _as_parts(nodes[self.nodes[movement.root]])
-        parent = self.bones.parents[movement.root]
-        above = self.world[parent] if parent >= 0 else np.eye(4)
+        above = self._above(movement.root)
         path = (movement.path - above[:3, 3]) @ np.linalg.inv(above[:3, :3]).T
         animation.track(self.nodes[movement.root], "translation", path)
+        for j in self.posed:
+            local = np.linalg.inv(self._above(j)) @ self.rest[j]
+            if j != movement.root:
+                animation.track(self.nodes[j], "translation", np.tile(local[:3, 3], (len(movement), 1)))
+            if j in still:
+                w, *vector = rotation.matrix_to_quaternion(local[:3, :3] / np.linalg.norm(local[:3, :3], axis=0))
+                animation.track(self.nodes[j], "rotation", np.tile([*vector, w], (len(movement), 1)))
         for number, node in enumerate(nodes):
             if node.get("mesh") in face:
                 animation.track(number, "weights", face[node["mesh"]].reshape(-1))
         return animation.document
+
+    def _above(self, j: int) -> np.ndarray:
+        """(4, 4) from the frame of a joint's parent to the world."""
+        parent = self.bones.parents[j]
+        return self.rest[parent] if parent >= 0 else np.eye(4)
 
 
 @dataclass(frozen=True)
@@ -118,15 +132,21 @@ def read(path: str | Path) -> RiggedGltf:
         if not isinstance(document["asset"], dict) or not document["nodes"]:
             raise ValueError("it has no nodes")
         nodes, parents = _in_order(document)
-        world = _worlds(document, nodes, parents)
-        bones = _bones(document, nodes, parents, world)
+        local = np.stack([_local(document["nodes"][node]) for node in nodes])
+        standing = _worlds(local, parents)
+        bound = _bound(document, data, nodes, parents, standing)
+        rest = _worlds(local, parents, bound)
+        posed = tuple(
+            j for j in bound if not np.allclose(rest[j], standing[j], atol=_POSED * np.abs(standing[j]).max())
+        )
+        bones = _bones(document, nodes, parents, rest, standing)
         face = _face(document)
     except ValueError as error:
         raise DataError(f"{path}: not a readable .glb file: {error}. Export the character again.") from error
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path}: not a readable .glb file: its tables do not fit together ({error!r}).") from error
     _check_whole(document, path)
-    return RiggedGltf(path, document, data, nodes, world, bones, face)
+    return RiggedGltf(path, document, data, nodes, rest, posed, bones, face)
 
 
 def _check_whole(document: dict, path: Path) -> None:
@@ -160,15 +180,61 @@ def _in_order(document: dict) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(order), tuple(parents)
 
 
-def _worlds(document: dict, order: tuple[int, ...], parents: tuple[int, ...]) -> np.ndarray:
-    world = np.empty((len(order), 4, 4))
-    for j, (node, parent) in enumerate(zip(order, parents, strict=True)):
-        local = _local(document["nodes"][node])
-        with np.errstate(over="ignore", invalid="ignore"):
-            world[j] = local if parent < 0 else world[parent] @ local
+def _worlds(local: np.ndarray, parents: tuple[int, ...], known: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
+    """(J, 4, 4) from each joint's frame to the world: its parent's times its own, unless it is known."""
+    world = np.empty_like(local)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for j, parent in enumerate(parents):
+            world[j] = local[j] if parent < 0 else world[parent] @ local[j]
+            if known and j in known:
+                world[j] = known[j]
     if not np.isfinite(world).all():
         raise ValueError("places of its nodes are not finite")
     return world
+
+
+def _bound(
+    document: dict, data: bytes, order: tuple[int, ...], parents: tuple[int, ...], standing: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Joint -> (4, 4) to the world where the mesh was bound to it, of characters that stand in another pose.
+
+    That was the T or A pose in which they were modelled; exporters that put an animation in often leave the nodes as
+    they are in its first frame. In which frame the mesh lies is not said: the world's or that of some node above the
+    joints. The one in which joints are nearest to where they stand is taken.
+    """
+    place = {node: j for j, node in enumerate(order)}
+    found: dict[int, np.ndarray] = {}
+    for skin in document.get("skins", []):
+        inverse = _matrices(document, data, skin.get("inverseBindMatrices"))
+        joints = [place.get(node, -1) for node in skin["joints"]]
+        if inverse is None or len(inverse) != len(joints) or min(joints) < 0 or np.linalg.det(inverse).min() == 0:
+            continue
+        at, bound = standing[joints], np.linalg.inv(inverse)
+        mesh = at @ inverse  # from the mesh to the world, by each joint: all alike where the character stands as bound
+        if np.allclose(mesh, mesh[0], atol=_POSED * np.abs(mesh[0]).max()):
+            continue
+        frames, above = [np.eye(4)], parents[joints[0]]
+        while above >= 0:
+            frames.append(standing[above])
+            above = parents[above]
+        off = [np.linalg.norm((frame @ bound)[:, :3, 3] - at[:, :3, 3], axis=-1).sum() for frame in frames]
+        nearest = frames[int(np.argmin(off))]
+        found |= {j: nearest @ matrix for j, matrix in zip(joints, bound, strict=True) if j not in found}
+    return found
+
+
+def _matrices(document: dict, data: bytes, number: int | None) -> np.ndarray | None:
+    """(N, 4, 4) of an accessor, None where it is not plainly in the binary part."""
+    if number is None:
+        return None
+    accessor = document["accessors"][number]
+    view = document["bufferViews"][accessor["bufferView"]] if "bufferView" in accessor else None
+    plain = view and "sparse" not in accessor and "extensions" not in view and not document["buffers"][0].get("uri")
+    if not plain or view["buffer"] != 0 or (accessor["type"], accessor["componentType"]) != ("MAT4", 5126):
+        return None
+    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    matrices = np.frombuffer(data, "<f4", accessor["count"] * 16, start).reshape(-1, 4, 4)
+    return np.swapaxes(matrices, -1, -2).astype(np.float64)  # columns are stored
 
 
 def _local(node: dict) -> np.ndarray:
@@ -194,26 +260,30 @@ def _as_parts(node: dict) -> None:
     node |= {"translation": local[:3, 3].tolist(), "rotation": [x, y, z, w], "scale": scale.tolist()}
 
 
-def _bones(document: dict, order: tuple[int, ...], parents: tuple[int, ...], world: np.ndarray) -> Bones:
-    linear = world[:, :3, :3]
-    scales = np.linalg.norm(linear, axis=1)  # (J, 3) of the axes
-    if scales.min() <= 0:
-        scales = np.where(scales > 0, scales, 1)
-    axes = linear / scales[:, None]
-    uneven = np.ptp(scales, axis=1) > _UNEVEN * scales.max(axis=1)
-    uneven |= np.abs(np.swapaxes(axes, -1, -2) @ axes - np.eye(3)).max(axis=(1, 2)) > _UNEVEN
-    uneven |= np.linalg.det(axes) < 0
+def _bones(
+    document: dict, order: tuple[int, ...], parents: tuple[int, ...], rest: np.ndarray, standing: np.ndarray
+) -> Bones:
+    axes, uneven = _axes(rest)
     place = {node: j for j, node in enumerate(order)}
     names = tuple(str(document["nodes"][node].get("name", f"node {node}")) for node in order)
     return Bones(
         names=names,
         parents=parents,
         rotations=np.where(uneven[:, None, None], np.eye(3), axes),
-        positions=world[:, :3, 3],
+        positions=rest[:, :3, 3],
         skeletons=_skeletons(document, place, parents),
         humanoid={bone: place[node] for bone, node in _humanoid(document) if node in place},
-        uneven=frozenset(np.flatnonzero(uneven).tolist()),
+        uneven=frozenset(np.flatnonzero(uneven | _axes(standing)[1]).tolist()),
     )
+
+
+def _axes(world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(J, 3, 3) unit axes of joints, and (J,) whether they are mirrored, sheared or unevenly scaled."""
+    scales = np.linalg.norm(world[:, :3, :3], axis=1)  # (J, 3)
+    axes = world[:, :3, :3] / np.where(scales > 0, scales, 1)[:, None]
+    uneven = np.ptp(scales, axis=1) > _UNEVEN * scales.max(axis=1)
+    uneven |= np.abs(np.swapaxes(axes, -1, -2) @ axes - np.eye(3)).max(axis=(1, 2)) > _UNEVEN
+    return axes, uneven | (np.linalg.det(axes) < 0)
 
 
 def _skeletons(document: dict, place: Mapping[int, int], parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
