@@ -28,7 +28,8 @@ RIGS = {
 }
 FLOOR = {"cmu": -0.8183, "game_engine": -0.8183}  # where the soles of the base mesh are; makehuman stays in the air
 Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # from z up
-BELT, WIDTH = 0.15, 0.1  # of a bone's length: where it is thickest, and how thick
+COLOUR = [0.65, 0.22, 0.04, 1]
+BELT, WIDTH = 0.15, 0.11  # of a bone's length: where it is thickest, and how thick
 FACES = [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 1], [5, 2, 1], [5, 3, 2], [5, 4, 3], [5, 1, 4]]
 
 
@@ -92,7 +93,7 @@ def character(rig: dict, floor: float) -> bytes:
         "nodes": nodes,
         "skins": [{"joints": list(range(len(names))), "inverseBindMatrices": buffer.accessor(inverse_bind)}],
         "meshes": [{"name": "Solids", "primitives": [primitive]}],
-        "materials": [{"name": "bone", "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}],
+        "materials": [{"name": "bone", "pbrMetallicRoughness": {"baseColorFactor": COLOUR, "metallicFactor": 0}}],
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],

@@ -6,13 +6,15 @@
 Needs Chromium and pip install playwright.
 """
 
+import io
 import shutil
 from pathlib import Path
 
 import tyro
+from PIL import Image
 
 THREE = Path(__file__).resolve().parents[1] / "build/three/node_modules/three"
-WIDTH, HEIGHT, APART_M = 240, 480, 1.25
+WIDTH, HEIGHT, APART_M = 190, 400, 0.95
 PAGE = """<style>body { margin: 0 }</style><canvas></canvas>
 <script type="importmap">{"imports": {"three": "/three/build/three.module.js", "three/addons/": "/three/examples/jsm/"}}
 </script><script type="module">
@@ -33,7 +35,6 @@ for (let n = 0; n < count; n++) {
   const mixer = new THREE.AnimationMixer(file.scene);
   mixer.clipAction(file.animations[0]).play();
   mixer.setTime(at);
-  const box = new THREE.Box3().setFromObject(file.scene, true);
   const holder = new THREE.Group();
   holder.rotation.y = turn;
   holder.position.x = (n - (count - 1) / 2) * apart;
@@ -44,7 +45,7 @@ for (let n = 0; n < count; n++) {
 const half = (count * apart) / 2, tall = (half * height) / (width * count);
 const camera = new THREE.OrthographicCamera(-half, half, tall, -tall, 0.1, 100);
 camera.position.set(0, 2.2, 10);
-camera.lookAt(0, tall * 0.78, 0);
+camera.lookAt(0, tall * 0.88, 0);
 renderer.render(scene, camera);
 document.title = "drawn";
 </script>"""
@@ -65,7 +66,7 @@ def picture(out: Path, at_s: float, characters: list[Path], /, turn: float = 0.5
     page_text = PAGE.replace("SETTINGS", repr(settings))
 
     def answer(route) -> None:
-        _, kind, rest = (route.request.url.split("/", 3)[3] and "/" + route.request.url.split("/", 3)[3]).split("/", 2)
+        kind, rest = route.request.url.split("/", 3)[3].split("/", 1)
         body = (THREE / rest).read_bytes() if kind == "three" else characters[int(rest)].read_bytes()
         route.fulfill(body=body, content_type="text/javascript" if kind == "three" else "model/gltf-binary")
 
@@ -79,7 +80,8 @@ def picture(out: Path, at_s: float, characters: list[Path], /, turn: float = 0.5
         page.route("http://drawn.invalid/", lambda route: route.fulfill(body=page_text, content_type="text/html"))
         page.goto("http://drawn.invalid/")
         page.wait_for_function("document.title === 'drawn'", timeout=60_000)
-        page.screenshot(path=str(out))
+        picture = Image.open(io.BytesIO(page.screenshot()))
+        picture.convert("RGB").quantize(128).save(out, optimize=True)
         browser.close()
 
 

@@ -1,6 +1,7 @@
 """Motion on characters of the user's: joints are where ours are or where proportions put them, whatever the rig."""
 
 import json
+import random
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -300,7 +301,7 @@ def test_a_foot_that_stands_stands_and_no_sole_sinks(lengths, tmp_path):
     found = positions(written(motion, own, tmp_path / "out.glb"), names)
     assert np.ptp(found["right_foot"][:, [0, 2]], axis=0).max() < 1e-3
     numbers = bench_characters.measure(motion, character.load(own))
-    assert numbers["under_cm"] < 0.1
+    assert numbers["sinks_cm"] < 0.1
     assert numbers["slides_cm"] < 0.1
 
 
@@ -644,6 +645,35 @@ def test_a_file_that_is_none_is_one_line(file, said, tmp_path):
     with pytest.raises(DataError, match=said) as error:
         character.load(tmp_path / "own.glb")
     assert "\n" not in str(error.value)
+
+
+def places(value, at=()):
+    """Every place in a document."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (*at, key)
+        yield from places(value[key], (*at, key))
+
+
+def test_a_damaged_table_is_refused_or_does_not_matter(tmp_path):
+    still = Motion(np.zeros((2, 55, 3)), np.tile(REST_TRANSLATION, (2, 1)), face=np.zeros((2, 52)))
+    own = characters.glb(tmp_path / "own.vrm", in_order(NAMELESS), extensions=vrm(0), targets=("a", "b"))
+    document, data = characters.unpack(own.read_bytes())
+    rng, everywhere = random.Random(0), list(places(document))
+    refused = 0
+    for _ in range(80):
+        damaged = json.loads(json.dumps(document))
+        *way, last = rng.choice(everywhere)
+        holder = damaged
+        for key in way:
+            holder = holder[key]
+        holder[last] = rng.choice([None, -1, 99_999, "x", [], {}, 1e400, True, [1, 2, 3], 0.5])
+        own.write_bytes(characters.container(damaged, data))
+        try:
+            character.load(own).write(still, tmp_path / "out.vrm")
+        except DataError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert 20 < refused < 70
 
 
 def test_parts_in_other_files_are_refused(tmp_path):

@@ -64,9 +64,9 @@ def match(bones: Bones) -> Match:
 def _as_it_says(bones: Bones) -> Match:
     said = {ours: bones.humanoid[theirs] for ours, theirs in rigs.HUMANOID.joints.items() if theirs in bones.humanoid}
     missing = [name for name in REQUIRED if name not in said and name != "neck"]
-    if missing:
+    joints = said if missing else anatomy.trunk(bones.parents, said) | said
+    if missing := [name for name in REQUIRED if name not in joints]:
         raise MotionError(f"it is a VRM without {_in_words(missing)}.")
-    joints = anatomy.trunk(bones.parents, said) | said
     (skeleton_of,) = [each for each in bones.skeletons if joints["left_hip"] in each] or [bones.skeletons[0]]
     return Match(joints, skeleton_of, "a VRM, which says which bone is which", {})
 
@@ -148,6 +148,8 @@ def _in_words(missing: Iterable[str]) -> str:
 
 
 def _check(bones: Bones, person: Match) -> None:
+    if bones.common([person.joints[name] for name in REQUIRED]) < 0:
+        raise MotionError("its limbs hang on several roots. Join them to one in the program that made it.")
     at = {name: bones.positions[j] for name, j in person.joints.items()}
     ankles = (at["left_ankle"] + at["right_ankle"]) / 2
     height = np.linalg.norm((at["left_shoulder"] + at["right_shoulder"]) / 2 - ankles)

@@ -220,12 +220,12 @@ class _Frames:
             foot, our_foot = self._rotation(ankle), ours[f"{side}_foot"] - ours[ankle]
             turn = self.turns[self.fit.person.joints[ankle]]
             ball = self.fit.ball(side)
-            clearance = self._position(ankle)[:, 1] + _lowest(foot, ours[ankle][1], our_foot, HEEL_M)
+            clearance = self._position(ankle)[:, 1] + lowest(foot, ours[ankle][1], our_foot, HEEL_M)
             # Broad hips stand broader. Aside is aside of the foot: of one that stands, that is one place.
             broader = self.at[f"{side}_hip"][0] - scale * (ours[f"{side}_hip"] - start)[0]
             aside = broader * unit(foot[:, :, 0] * [1, 0, 1])
             there = scale * (self._position(f"{side}_foot") - start) + aside - turn @ ball
-            there[:, 1] = scale * clearance - _lowest(turn, self.fit.ankle_height, ball, scale * HEEL_M)
+            there[:, 1] = scale * clearance - lowest(turn, self.fit.ankle_height, ball, scale * HEEL_M)
             found[ankle] = there
         return found
 
@@ -298,7 +298,7 @@ class _Frames:
         self.turns[upper], self.turns[lower] = turn @ self.turns[upper], turn @ bent @ self.turns[lower]
 
 
-def _lowest(foot: np.ndarray, height: float, ball: np.ndarray, heel: float) -> np.ndarray:
+def lowest(foot: np.ndarray, height: float, ball: np.ndarray, heel: float) -> np.ndarray:
     """(T,) of heel and sole under the ball, how high the lower one is above the ankle, of a foot turned by (T, 3, 3).
 
     Args:
@@ -344,6 +344,8 @@ def _driven(bones: Bones, person: Match, root: int, frames: dict[str, np.ndarray
             name = f"{side}_{joint}"
             if name in joints:
                 yield Driven(joints[name], name, name, 0.0, frames.get(name, frames[f"{side}_ankle"]))
+        for j in _other_toes(bones, person, side):
+            yield Driven(j, f"{side}_foot", f"{side}_foot", 0.0, frames[f"{side}_ankle"])
         for finger in _FINGERS:
             chain = [f"{side}_{finger}{n}" for n in (1, 2, 3) if f"{side}_{finger}{n}" in joints]
             ours = tuple(f"{side}_{finger}{n}" for n in (1, 2, 3))
@@ -352,6 +354,13 @@ def _driven(bones: Bones, person: Match, root: int, frames: dict[str, np.ndarray
                 yield _shared(
                     joints[name], ours, 3 * (n + 0.5) / len(chain) - 0.5, frames.get(name, frames[f"{side}_wrist"])
                 )
+
+
+def _other_toes(bones: Bones, person: Match, side: str) -> list[int]:
+    """Toes beside the one that plays the ball of the foot: all bend as ours, which have one joint."""
+    ball = person.joints.get(f"{side}_foot")
+    beside = [j for j in person.skeleton if ball is not None and j != ball and bones.parents[j] == bones.parents[ball]]
+    return [j for j in beside if "toe" in bones.names[j].lower()]
 
 
 def _shared(joint: int, ours: tuple[str, ...], place: float, frame: np.ndarray) -> Driven:

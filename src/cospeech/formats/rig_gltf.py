@@ -100,8 +100,9 @@ class RiggedGltf:
                 w, *vector = rotation.matrix_to_quaternion(local[:3, :3] / np.linalg.norm(local[:3, :3], axis=0))
                 animation.track(self.nodes[j], "rotation", np.tile([*vector, w], (len(movement), 1)))
         for number, node in enumerate(nodes):
-            if node.get("mesh") in face:
-                animation.track(number, "weights", face[node["mesh"]].reshape(-1))
+            for mesh in face:
+                if node.get("mesh") == mesh:
+                    animation.track(number, "weights", face[mesh].reshape(-1))
         return animation.document
 
     def _above(self, j: int) -> np.ndarray:
@@ -132,10 +133,11 @@ def read(path: str | Path) -> RiggedGltf:
         if not isinstance(document["asset"], dict) or not document["nodes"]:
             raise ValueError("it has no nodes")
         nodes, parents = _in_order(document)
-        local = np.stack([_local(document["nodes"][node]) for node in nodes])
-        standing = _worlds(local, parents)
-        bound = _bound(document, data, nodes, parents, standing)
-        rest = _worlds(local, parents, bound)
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            local = np.stack([_local(document["nodes"][node]) for node in nodes])
+            standing = _worlds(local, parents)
+            bound = _bound(document, data, nodes, parents, standing)
+            rest = _worlds(local, parents, bound)
         posed = tuple(
             j for j in bound if not np.allclose(rest[j], standing[j], atol=_POSED * np.abs(standing[j]).max())
         )
@@ -183,11 +185,10 @@ def _in_order(document: dict) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _worlds(local: np.ndarray, parents: tuple[int, ...], known: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
     """(J, 4, 4) from each joint's frame to the world: its parent's times its own, unless it is known."""
     world = np.empty_like(local)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for j, parent in enumerate(parents):
-            world[j] = local[j] if parent < 0 else world[parent] @ local[j]
-            if known and j in known:
-                world[j] = known[j]
+    for j, parent in enumerate(parents):
+        world[j] = local[j] if parent < 0 else world[parent] @ local[j]
+        if known and j in known:
+            world[j] = known[j]
     if not np.isfinite(world).all():
         raise ValueError("places of its nodes are not finite")
     return world
@@ -324,8 +325,18 @@ def _face(document: dict) -> FaceTargets:
             continue
         given = _target_names(mesh)
         names[number] = tuple(str(given[n]) if n < len(given) else "" for n in range(count))
-        resting[number] = np.array((mesh.get("weights") or [0.0] * count)[:count], np.float64)
-    return FaceTargets(names, resting, dict(_expressions(document)))
+        given = np.array((mesh.get("weights") or [])[:count], np.float64)
+        resting[number] = np.pad(given, (0, count - len(given)))
+    there = {(mesh, target) for mesh, of_mesh in names.items() for target in range(len(of_mesh))}
+    expressions = {
+        name: tuple(
+            (int(mesh), int(target), float(weight))
+            for mesh, target, weight in binds
+            if (mesh, target) in there and np.isfinite(weight)
+        )
+        for name, binds in _expressions(document)
+    }
+    return FaceTargets(names, resting, expressions)
 
 
 def _target_names(mesh: dict) -> list:

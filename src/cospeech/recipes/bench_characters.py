@@ -1,9 +1,10 @@
 """How well a motion fits on characters: `python -m cospeech.recipes.bench_characters MOTION CHARACTER ...`
 
-Of every character: how far wrists and ankles are at most from where its proportions put them; how far the lower of
-heel and ball is below the floor at most; how far a ball of the foot moves at most while that of the motion moves less
-than a tenth of a millimetre a frame; and the largest turn of a bone from one frame to the next, whose bound is that of
-any joint of the motion plus 5 degrees. Measured on the bones as they are written, moved by plain forward kinematics.
+Of every character: how far wrists and ankles are at most from where its proportions put them; how far a sole is below
+the floor at most, further than ours in proportion; how far the ball of a foot moves at most from one frame to the next
+while ours moves less than a tenth of a millimetre; and the largest turn of a bone from one frame to the next, whose
+bound is that of any joint of the motion plus 5 degrees. Measured on the bones as they are written, moved by plain
+forward kinematics; centimetres as if its legs were as long as ours.
 """
 
 import argparse
@@ -17,9 +18,8 @@ from cospeech.capture import Bones, Movement
 from cospeech.character import moving
 from cospeech.files import load_motion
 from cospeech.motion import Motion
-from cospeech.skeleton import INDEX
+from cospeech.skeleton import INDEX, REST_TRANSLATION
 
-ALLOWED_DEGREES = 5.0
 STILL_M = 1e-4
 
 
@@ -31,14 +31,14 @@ def main(arguments: list[str] | None = None) -> None:
     motion = load_motion(options.motion)
     bound = most_turned(rotation.axis_angle_to_quaternion(motion.poses.swapaxes(0, 1).astype(np.float64)))
     print(f"largest turn in {options.motion.name}: {bound:.1f} degrees a frame")
-    print("| character | bones moved | hands cm | feet cm | under the floor cm | slides cm | degrees a frame |")
+    print("| character | bones moved | hands cm | feet cm | sinks cm | slides cm | degrees a frame |")
     print("|---|---|---|---|---|---|---|")
     for path in options.characters:
         found = measure(motion, character.load(path))
-        print(f"| {path.name} | " + " | ".join(f"{found[name]:.4g}" for name in COLUMNS) + " |")
+        print(f"| {path.name} | " + " | ".join(f"{found[name]:.{digits}f}" for name, digits in COLUMNS.items()) + " |")
 
 
-COLUMNS = ("bones", "hands_cm", "feet_cm", "under_cm", "slides_cm", "degrees")
+COLUMNS = {"bones": 0, "hands_cm": 2, "feet_cm": 2, "sinks_cm": 2, "slides_cm": 2, "degrees": 1}
 
 
 def measure(motion: Motion, of: character.Character) -> dict[str, float]:
@@ -53,18 +53,23 @@ def measure(motion: Motion, of: character.Character) -> dict[str, float]:
         off = [np.linalg.norm(at[f"{s}_{joint}"] - wanted[f"{s}_{joint}"], axis=-1).max() for s in moving.SIDES]
         found[f"{part}_cm"] = centimetres * max(off)
     ours = joint_transforms(mannequin("light"), motion.poses.astype(np.float64), motion.translation.astype(np.float64))
-    slides, under = [0.0], []
+    slides, sinks = [0.0], [0.0]
     for side in moving.SIDES:
         joint = fit.person.joints[f"{side}_ankle"]
         turned, ankle = moved(bones, movement, joint)
-        turned = turned @ bones.rotations[joint].T @ fit.axes  # from our axes at rest to the world
-        ball = ankle + turned @ fit.ball(side)
+        turned = fit.axes.T @ turned @ bones.rotations[joint].T @ fit.axes  # from how it rests, in our axes
+        ball = ankle @ fit.axes + turned @ fit.ball(side)
         step = np.linalg.norm(np.diff(ours.positions[:, INDEX[f"{side}_foot"]], axis=0), axis=-1)
         slides.append(np.linalg.norm(np.diff(ball, axis=0), axis=-1)[step < STILL_M].max(initial=0))
-        down = np.array([0, -fit.ankle_height, 0])
-        soles = [down - [0, 0, moving.HEEL_M * fit.legs], fit.ball(side) * [1, 0, 1] + down]
-        under += [-((ankle + turned @ sole) @ fit.axes[:, 1]).min() for sole in soles]
-    return found | {"slides_cm": centimetres * max(slides), "under_cm": centimetres * max(under)}
+        low = (ankle @ fit.axes)[:, 1] + moving.lowest(
+            turned, fit.ankle_height, fit.ball(side), moving.HEEL_M * fit.legs
+        )
+        j = INDEX[f"{side}_ankle"]
+        rest = mannequin("light").joints + REST_TRANSLATION
+        to_ball = rest[INDEX[f"{side}_foot"]] - rest[j]
+        our_low = ours.positions[:, j, 1] + moving.lowest(ours.rotations[:, j], rest[j, 1], to_ball, moving.HEEL_M)
+        sinks.append((np.minimum(our_low, 0) * fit.legs - np.minimum(low, 0)).max())
+    return found | {"slides_cm": centimetres * max(slides), "sinks_cm": centimetres * max(sinks)}
 
 
 def moved(bones: Bones, movement: Movement, joint: int) -> tuple[np.ndarray, np.ndarray]:
