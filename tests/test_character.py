@@ -273,8 +273,10 @@ def clasped() -> Motion:
     return Motion(poses, np.tile(REST_TRANSLATION, (60, 1)))
 
 
-@pytest.mark.parametrize("lengths", [LONG_ARMS, BROAD, CHILD], ids=["long arms", "broad", "child"])
-def test_hands_that_are_together_stay_together(lengths, tmp_path):
+@pytest.mark.parametrize(
+    ("lengths", "most"), [(LONG_ARMS, 0.005), (BROAD, 0.005), (CHILD, 0.02)], ids=["long arms", "broad", "short arms"]
+)
+def test_hands_that_are_together_stay_together_as_far_as_arms_reach(lengths, most, tmp_path):
     names = in_order(MIXAMO)
     own = characters.glb(tmp_path / "own.glb", names, lengths=lengths)
     found, truth = positions(written(clasped(), own, tmp_path / "out.glb"), names), ours(clasped())
@@ -282,7 +284,7 @@ def test_hands_that_are_together_stay_together(lengths, tmp_path):
     arm = character.load(own).fit.arms
     near = truly < 0.35 * 0.5
     assert near.sum() > 20
-    np.testing.assert_allclose(distance[near], arm * truly[near], atol=0.01)
+    np.testing.assert_allclose(distance[near], arm * truly[near], atol=most)
 
 
 @pytest.mark.parametrize("lengths", [LONG_ARMS, CHILD, LONG_FOREARMS], ids=["long arms", "child", "odd"])

@@ -36,6 +36,7 @@ _CHUNK = 4096  # frames at a time
 HEEL_M = 0.05  # of our body: how far behind the ankle the heel touches the floor
 _STANDS = 0.15  # of a leg: a lowest joint less than that above y = 0 stands on it
 _EASY, _STRETCHED = 0.985, 0.998  # of a leg or arm, as in `finish.feet`
+_BENT = 0.9  # of an arm: no further is it stretched to bring a hand to the other
 _HEIGHT_SMOOTHING_S = 0.15
 _STRAIGHT = 0.2  # sine of the bend below which a limb's own plane says little
 _TOGETHER, _ASUNDER = 0.35, 0.8  # of an arm: hands so far apart keep their distance, and no longer
@@ -236,18 +237,16 @@ class _Frames:
         apart = self._position("left_wrist") - self._position("right_wrist")
         near = np.linalg.norm(apart, axis=-1, keepdims=True) / _length(_standing(), "shoulder", "elbow", "wrist")
         towards = (1 - ease((near - _TOGETHER) / (_ASUNDER - _TOGETHER))) * (scale * apart - (left - right)) / 2
-        return {
-            "left_wrist": self._in_reach("left", left + towards),
-            "right_wrist": self._in_reach("right", right - towards),
-        }
+        return {"left_wrist": self._eased("left", left, towards), "right_wrist": self._eased("right", right, -towards)}
 
-    def _in_reach(self, side: str, there: np.ndarray) -> np.ndarray:
-        """(T, 3) a place for a hand, or as far on the way to it as the arm is long."""
+    def _eased(self, side: str, there: np.ndarray, further: np.ndarray) -> np.ndarray:
+        """(T, 3) a place for a hand, moved further as far as that does not stretch the arm: it would shake."""
         shoulder, elbow, wrist = (self.at[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
-        longest = _STRETCHED * (np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow))
-        way = there - self._limb_at(f"{side}_shoulder")
-        distance = np.linalg.norm(way, axis=-1, keepdims=True)
-        return there - way * (1 - longest / distance.clip(min=longest))
+        full = np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow)
+        root = self._limb_at(f"{side}_shoulder")
+        before, after = (np.linalg.norm(way, axis=-1, keepdims=True) for way in (there - root, there + further - root))
+        longest = np.minimum(np.maximum(before, _BENT * full), _STRETCHED * full)
+        return root + (there + further - root) * np.minimum(longest / after.clip(min=1e-9), 1)
 
     def out_of_reach(self) -> np.ndarray:
         """(T,) by which the hips are too high for the legs to reach both feet, 0 where they are not."""
