@@ -19,12 +19,8 @@ from cospeech.formats.output import check_target
 from cospeech.motion import Motion
 from cospeech.skeleton import INDEX
 
-SUFFIXES = (".bvh", ".glb", ".vrm")
-_WRITES = {
-    ".bvh": (".bvh",),
-    ".glb": (".glb", ".bvh"),
-    ".vrm": (".vrm", ".glb", ".bvh"),
-}  # character -> what it becomes
+# What a character can be written as. Who reads or writes .fbx, through Blender, adds it here and in `load`.
+_WRITES = {".bvh": (".bvh",), ".glb": (".glb", ".bvh"), ".vrm": (".vrm", ".glb", ".bvh")}
 _ADVICE = {
     ".fbx": "Save it as .glb first: in Blender, File > Import > FBX, then File > Export > glTF 2.0 (.glb).",
     ".gltf": "Save it as one binary .glb.",
@@ -54,7 +50,8 @@ class Character:
         shown = motion.shown_face()
         if shown is not None and isinstance(self.file, rig_gltf.RiggedGltf):
             shapes = face.weights(shown, self.file.face)
-        movement = moving.move(motion, self.fit, frozenset({"jaw"} if shapes else ()))
+        opens = bool(shapes) and face.opens_mouth(self.file.face)
+        movement = moving.move(motion, self.fit, frozenset({"jaw"} if opens else ()))
         if Path(path).suffix.lower() == ".bvh" and isinstance(self.file, rig_gltf.RiggedGltf):
             self._write_bones(movement, path)
         else:
@@ -77,7 +74,7 @@ class Character:
         if missing := missing_joints(joints):
             notes.append(f"no {', '.join(missing)}")
         if fit.rolls:
-            notes.append(f"{len(fit.rolls)} twist bones share the turn of the hands")
+            notes.append(f"twist bones that share the turn of the hands: {len(fit.rolls)}")
         if isinstance(self.file, rig_gltf.RiggedGltf):
             notes.append(f"face: {face.shown(self.file.face) or 'none with names of ARKit or VRM'}")
             notes += self.file.licence
@@ -93,8 +90,8 @@ def load(path: str | Path) -> Character:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        advice = _ADVICE.get(suffix, f"Known: {', '.join(SUFFIXES)}.")
+    if suffix not in _WRITES:
+        advice = _ADVICE.get(suffix, f"Known: {', '.join(_WRITES)}.")
         raise FormatError(f"{path}: {suffix or 'a file without a suffix'} is not read as a character. {advice}")
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a character.")

@@ -49,6 +49,13 @@ def shown(targets: FaceTargets) -> str:
     return "mouth and eyelids as a VRM has them" if weights(face, targets) else ""
 
 
+def opens_mouth(targets: FaceTargets) -> bool:
+    """Whether a character opens its mouth by its shapes, so that a jaw bone would open it twice."""
+    face = np.zeros((1, len(skeleton.ARKIT)))
+    face[0, skeleton.JAW_OPEN] = 1
+    return any((moved != targets.resting[mesh]).any() for mesh, moved in weights(face, targets).items())
+
+
 def arkit(name: str) -> int | None:
     """The place of a shape in `skeleton.ARKIT`. Case does not matter, nor _L for Left, nor "Face." before it."""
     plain = name.rsplit(".", 1)[-1].strip().lower()

@@ -5,7 +5,7 @@ decides (`anatomy`).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,13 +45,12 @@ def match(bones: Bones) -> Match:
     if bones.humanoid:
         found = [_as_it_says(bones)]
     else:
-        found = [person for joints in bones.skeletons if (person := _named(bones, joints))]
+        # Its parts may hang on a node that moves nothing: then no skeleton is whole, but all together are.
+        everything = (tuple(range(len(bones.names))),) if len(bones.skeletons) > 1 else ()
+        found = _all(_named, bones, bones.skeletons) or _all(_named, bones, everything)
         if not found and (lacking := _lacking(bones)):
             raise MotionError(lacking)
-        found = found or [person for joints in bones.skeletons if (person := _shaped(bones, joints))]
-        if not found and len(bones.skeletons) > 1:  # its parts may hang on a node that moves nothing
-            everything = tuple(range(len(bones.names)))
-            found = [person for look in (_named, _shaped) if (person := look(bones, everything))][:1]
+        found = found or _all(_shaped, bones, bones.skeletons) or _all(_shaped, bones, everything)
     if not found:
         raise MotionError(_why_not(bones))
     if len(found) > 1:
@@ -61,14 +60,18 @@ def match(bones: Bones) -> Match:
     return found[0]
 
 
+def _all(look: Callable[..., Match | None], bones: Bones, skeletons: Iterable[tuple[int, ...]]) -> list[Match]:
+    return [person for joints in skeletons if (person := look(bones, joints))]
+
+
 def _as_it_says(bones: Bones) -> Match:
     said = {ours: bones.humanoid[theirs] for ours, theirs in rigs.HUMANOID.joints.items() if theirs in bones.humanoid}
     missing = [name for name in REQUIRED if name not in said and name != "neck"]
     joints = said if missing else anatomy.trunk(bones.parents, said) | said
     if missing := [name for name in REQUIRED if name not in joints]:
         raise MotionError(f"it is a VRM without {_in_words(missing)}.")
-    (skeleton_of,) = [each for each in bones.skeletons if joints["left_hip"] in each] or [bones.skeletons[0]]
-    return Match(joints, skeleton_of, "a VRM, which says which bone is which", {})
+    with_skin = [j for each in bones.skeletons if joints["left_hip"] in each for j in each]
+    return Match(joints, tuple(sorted({*with_skin, *joints.values()})), "a VRM, which says which bone is which", {})
 
 
 def _named(bones: Bones, joints: tuple[int, ...]) -> Match | None:

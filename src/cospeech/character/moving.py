@@ -120,8 +120,9 @@ def fit(bones: Bones, person: Match) -> Fit:
     under = axes.T @ hips * [1, 0, 1]
     places = upright - under - [0, floor, 0]
     root = bones.common([person.joints[f"{side}_{joint}"] for side in SIDES for joint in ("hip", "shoulder")])
-    driven = sorted(_driven(bones, person, root, frames), key=lambda each: each.joint)
-    return Fit(bones, person, axes, places, tuple(driven), tuple(_rolls(bones, person, places)), root, axes @ under)
+    driven = {each.joint: each for each in _driven(bones, person, root, frames)}  # one bone may play two joints
+    driven = tuple(driven[j] for j in sorted(driven))
+    return Fit(bones, person, axes, places, driven, tuple(_rolls(bones, person, places)), root, axes @ under)
 
 
 def move(motion: Motion, fit: Fit, still: frozenset[str] = frozenset()) -> Movement:
@@ -136,7 +137,7 @@ def move(motion: Motion, fit: Fit, still: frozenset[str] = frozenset()) -> Movem
     path = np.empty((len(motion), 3))
     for part, frames in _frames(motion, fit):
         turned = frames.turned()
-        path[part] = fit.to_world(frames.positions[fit.root])
+        path[part] = fit.to_world(frames.root)
         for n, j in enumerate(joints):
             rotations[n, part] = rotation.matrix_to_quaternion(_local(fit, turned, j))
     for quaternions in rotations:
@@ -167,8 +168,8 @@ def _frames(motion: Motion, fit: Fit) -> Iterator[tuple[slice, "_Frames"]]:
 class _Frames:
     """Some frames of a motion on a character, in its unit and our axes.
 
-    `turns`: joint -> (T, 3, 3) rotation in the world from how it rests; `positions`: joint -> (T, 3). Legs and arms are
-    as in our body until `turned` bends them.
+    `turns`: joint -> (T, 3, 3) rotation in the world from how it rests; legs and arms are as in our body until `turned`
+    bends them. `root`: (T, 3) where the root is.
     """
 
     def __init__(self, motion: Motion, part: slice, fit: Fit, drop: np.ndarray):
@@ -180,10 +181,7 @@ class _Frames:
         self.turns = {
             each.joint: self._between(each.first, each.second, each.share) @ each.frame.T for each in fit.driven
         }
-        self.positions = {fit.root: self._root(drop)}
-        for j in self.turns:
-            if j != fit.root:
-                self.positions[j] = self._hangs(j)
+        self.root = self._root(drop)
 
     def _position(self, name: str) -> np.ndarray:
         return self.source.positions[:, INDEX[name]]
@@ -206,10 +204,12 @@ class _Frames:
         hips = (self.at["left_hip"] + self.at["right_hip"]) / 2
         return path - self.turns[self.fit.root] @ (hips - self.fit.places[self.fit.root])
 
-    def _hangs(self, j: int) -> np.ndarray:
-        """(T, 3) of a joint on the nearest one above that turns."""
+    def _place(self, j: int) -> np.ndarray:
+        """(T, 3) of a joint: it hangs on the nearest one above that turns."""
+        if j == self.fit.root:
+            return self.root
         above = self.fit.bones.nearest_above(j, self.turns)
-        return self.positions[above] + self.turns[above] @ (self.fit.places[j] - self.fit.places[above])
+        return self._place(above) + self.turns[above] @ (self.fit.places[j] - self.fit.places[above])
 
     # --- where feet and hands should get ------------------------------------------------------------------------
 
@@ -261,16 +261,16 @@ class _Frames:
         return np.maximum(np.max(too_high, axis=0), 0)
 
     def _limb_at(self, name: str) -> np.ndarray:
-        return self.positions[self.fit.person.joints[name]]
+        return self._place(self.fit.person.joints[name])
 
     # --- limbs that get there -----------------------------------------------------------------------------------
 
     def turned(self) -> dict[int, np.ndarray]:
         """`turns` with legs and arms that reach, and with bones that share the turn of the hands."""
+        ends = self.ankles() | self.wrists()
         for side, out in (("left", 1.0), ("right", -1.0)):
-            self._reach([f"{side}_{joint}" for joint in ("hip", "knee", "ankle")], self.ankles(), np.array([1.0, 0, 0]))
-            arm = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
-            self._reach(arm, self.wrists(), np.array([0, -out, 0]))
+            self._reach([f"{side}_{joint}" for joint in ("hip", "knee", "ankle")], ends, np.array([1.0, 0, 0]))
+            self._reach([f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")], ends, np.array([0, -out, 0]))
         for roll in self.fit.rolls:
             elbow, wrist = (f"{roll.side}_{joint}" for joint in ("elbow", "wrist"))
             axis = unit(self.at[wrist] - self.at[elbow])
@@ -289,7 +289,7 @@ class _Frames:
         bend = np.linalg.norm(plane, axis=-1, keepdims=True)
         usual = self._rotation(names[0]) @ hinge
         axis = unit(plane + _STRAIGHT * np.exp(-((bend / _STRAIGHT) ** 2)) * usual)
-        wanted = ends[names[2]] - self.positions[upper]
+        wanted = ends[names[2]] - self._place(upper)
         full = np.linalg.norm(b - a) + np.linalg.norm(c - b)
         distance = np.minimum(np.linalg.norm(wanted, axis=-1), _STRETCHED * full)
         bent = axis_angle_to_matrix(ik.bend(first, second, axis, distance)[:, None] * axis)
@@ -349,10 +349,8 @@ def _driven(bones: Bones, person: Match, root: int, frames: dict[str, np.ndarray
             chain = [f"{side}_{finger}{n}" for n in (1, 2, 3) if f"{side}_{finger}{n}" in joints]
             ours = tuple(f"{side}_{finger}{n}" for n in (1, 2, 3))
             for n, name in enumerate(chain):
-                # two bones for our three bend as the first and a quarter and the second and three quarters
-                yield _shared(
-                    joints[name], ours, 3 * (n + 0.5) / len(chain) - 0.5, frames.get(name, frames[f"{side}_wrist"])
-                )
+                place = 3 * (n + 0.5) / len(chain) - 0.5  # of one bone the middle, of three ours
+                yield _shared(joints[name], ours, place, frames.get(name, frames[f"{side}_wrist"]))
 
 
 def _other_toes(bones: Bones, person: Match, side: str) -> list[int]:
@@ -394,8 +392,8 @@ def _floor(bones: Bones, person: Match, upright: np.ndarray, leg: float) -> floa
     is as far from the floor as ours in proportion, if nothing is lower.
     """
     ankles = [person.joints[f"{side}_ankle"] for side in SIDES]
-    lowest = min(upright[j, 1] for j in range(len(upright)) if any(bones.is_below(j, ankle) for ankle in ankles))
-    if 0 <= lowest < _STANDS * leg:
+    low = min(upright[j, 1] for j in range(len(upright)) if any(bones.is_below(j, ankle) for ankle in ankles))
+    if 0 <= low < _STANDS * leg:
         return 0.0
     ours = _standing()
     scale = leg / _length(ours, "hip", "knee", "ankle")
@@ -405,7 +403,7 @@ def _floor(bones: Bones, person: Match, upright: np.ndarray, leg: float) -> floa
         for joint in ("ankle", "foot")
         if f"{side}_{joint}" in person.joints and (joint == "foot" or f"{side}_foot" not in person.joints)
     ]
-    return min(lowest, *soles)
+    return min(low, *soles)
 
 
 def _standing() -> dict[str, np.ndarray]:
