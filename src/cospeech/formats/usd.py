@@ -8,6 +8,9 @@ are left out.
 Source: Pixar, UsdSkel schemas of OpenUSD.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# The names of `pxr` come from C++ when it is imported; no file lists them.
+
 from pathlib import Path
 
 import numpy as np

@@ -7,7 +7,7 @@ becomes custom properties of the armature. For Blender 3.3 and newer.
 import json
 import sys
 
-import bpy
+import bpy  # pyright: ignore[reportMissingImports]
 
 
 def main(source, target, settings):
