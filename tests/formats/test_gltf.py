@@ -10,7 +10,7 @@ import pytest
 from readers import talking
 
 from cospeech import rotation, skeleton
-from cospeech.body import Body, joint_positions, mannequin, skin
+from cospeech.body import Body, JointTransforms, joint_positions, joint_transforms, mannequin, skin
 from cospeech.errors import FormatError
 from cospeech.formats import gltf
 
@@ -149,6 +149,18 @@ def test_joints_and_vertices_are_those_of_the_body(level, motion):
         )
         # One blended matrix moves face shapes too, so only the 1/65535 steps of the weights are between the two.
         np.testing.assert_allclose(vertices, expected[0], atol=5e-5)
+
+
+def test_three_finds_the_joints_within_a_tenth_of_a_millimetre(read_with_three, assert_joints_agree, motion, tmp_path):
+    gltf.write(motion, tmp_path / "talk.glb")
+    frames = (0, 17, 39)
+    found = read_with_three(tmp_path / "talk.glb", [frame / 30 for frame in frames])
+    expected = joint_transforms(mannequin(), motion.poses.astype(float), motion.translation.astype(float))
+    for pose, weights, frame in zip(found["poses"], found["weights"], frames, strict=True):
+        positions, quaternions = (np.array(each) for each in zip(*map(pose.get, skeleton.JOINTS), strict=True))
+        at_frame = JointTransforms(expected.rotations[frame], expected.positions[frame])
+        assert_joints_agree(positions, rotation.quaternion_to_matrix(quaternions[:, [3, 0, 1, 2]]), at_frame)
+        np.testing.assert_allclose([*map(weights.get, skeleton.ARKIT)], motion.face[frame], atol=1e-4)
 
 
 def test_a_body_without_face_shapes_and_colours(motion, tetrahedron):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from readers import talking
 
 from cospeech import rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
@@ -203,6 +204,13 @@ def test_without_weights_the_jaw_speaks_and_it_is_said(motion, tmp_path):
     poses[:, skeleton.JAW] = 0
     vrma.write(replace(motion, poses=poses, face=None), tmp_path / "silent.vrma")
     assert "expressions" not in extension(tmp_path / "silent.vrma")
+
+
+@pytest.mark.parametrize("fps", [24, 25, 29.97, 50, 60, 120])
+def test_times(fps, read_with_three, rng, tmp_path):
+    vrma.write(talking(rng, 30, fps), tmp_path / "talk.vrma")
+    found = read_with_three(tmp_path / "talk.vrma", [0])
+    assert (found["keys"], found["duration"]) == (30, pytest.approx(29 / fps, rel=1e-6))
 
 
 def test_a_motion_without_frames_is_refused(motion, tmp_path):

@@ -37,7 +37,9 @@ def generate(
     precision: Literal["float32", "bf16"] = "float32",
     face: str | None = None,
     face_map: Path | None = None,
+    fps: float | None = None,
     camera: Literal["body", "face", "face+body"] | None = None,
+    layout: str | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
     skeleton: Path | None = None,
@@ -53,8 +55,9 @@ def generate(
         audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
             .csv file that lists one recording a line, or the test.csv of a folder in the layout of BEAT2: then OUT is a
             folder and gets one file for each.
-        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of
-            joints.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .vrma (for VRM avatars), .fbx (through a
+            Blender on this machine), .usd or .usda, .csv or .json (face alone), .mp4, .html, or .npy (positions of
+            joints).
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
         upper: What the upper body should do, in words, for models that read text. Empty: follow the speech only.
         hands: What the hands should do, in words. With the starters they go along with --upper where they have none.
@@ -80,7 +83,9 @@ def generate(
         precision: bf16 runs the network in half the digits, faster where the processor has them.
         face: Name of a model, such as starter, whose face is taken for a model that has none.
         face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
+        fps: Frames a second of the file, such as 24, 25, 50, 60 or 120. Default: those of the model, 30.
         camera: For .mp4: the whole body, the face, or both side by side.
+        layout: Of the formats that have several, see `cospeech convert --help`.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
         skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move, not the shipped body's. OUT
@@ -93,11 +98,14 @@ def generate(
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
     from cospeech.formats import npy
+    from cospeech.motion import MAX_FPS
     from cospeech.pipeline import load_pipeline
     from cospeech.prompts import of_parts, read_timeline
     from cospeech.speech import Speech
 
     check_device(device)
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise ConfigError(f"--fps {fps:g}: must be above 0 and at most {MAX_FPS}.")
     prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
     if strength != 1 and not prompts:
         raise ConfigError("--strength is that of --upper, --hands, --lower and --whole; a timeline says its own.")
@@ -108,6 +116,7 @@ def generate(
     words_of = batch.words_of(jobs, words)
     looks = {
         "camera": camera,
+        "layout": layout,
         "body": load_body(body),
         "embed_licensed_body": embed_licensed_body,
         "skeleton": load_character(skeleton),
@@ -133,6 +142,8 @@ def generate(
     exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX
     if exact and finish == "on":
         raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
+    if exact and fps is not None:
+        raise ConfigError(f"--fps {fps:g}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
     finished = {"model": None, "on": True, "off": False}[finish]
     failed = 0
     for job, its_words in left:
@@ -149,6 +160,8 @@ def generate(
                 motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
             if mapping:
                 motion = mapping.apply(motion)
+            if fps is not None:
+                motion = motion.resample(fps)
             with progress_bar(f"write {job.out.name}") as progress:
                 if exact:
                     npy.write_joints(motion, job.out)
@@ -160,7 +173,7 @@ def generate(
             failed += 1  # the other recordings of a batch are not to suffer
             print(f"error: {error}", file=sys.stderr)
             continue
-        _tell(job.out, speech.duration_s, len(motion), pipeline)
+        _tell(job.out, speech.duration_s, len(motion), fps or pipeline.config.fps, pipeline)
     if failed < len(left):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
         if of_face:
@@ -169,9 +182,8 @@ def generate(
         raise CospeechError(f"{failed} of {len(left)} recordings failed; what could be written is.")
 
 
-def _tell(out: Path, speech_s: float, num_frames: int, pipeline: "Pipeline") -> None:
+def _tell(out: Path, speech_s: float, num_frames: int, fps: float, pipeline: "Pipeline") -> None:
     """What was written, and what of the speech was not."""
-    fps = pipeline.config.fps
     print(f"wrote {out}")
     print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
     missing_s = speech_s - num_frames / fps

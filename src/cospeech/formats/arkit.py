@@ -65,7 +65,7 @@ def face_or_jaw(motion: Motion, path: str | Path) -> np.ndarray | None:
 
 def _write_csv(motion: Motion, face: np.ndarray, angles: np.ndarray, path: str | Path) -> None:
     order = [skeleton.ARKIT_INDEX[name] for name in _APP_ORDER]
-    numbers = np.concatenate([face[:, order], angles.reshape(len(motion), -1)], axis=1)
+    numbers = np.concatenate([face[:, order], angles.reshape(len(motion), len(_ANGLES))], axis=1)
     with replacing(path) as temporary, temporary.open("w", encoding="ascii", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)

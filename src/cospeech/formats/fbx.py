@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -40,8 +41,10 @@ def write(motion: Motion, path: str | Path, body: Body | None = None, *, embed_l
         FormatError: no Blender was found, or it failed.
     """
     command = _command(_blender())
-    data = gltf.to_bytes(motion, body, embed_licensed_body=embed_licensed_body)
-    settings = {"fps": motion.fps, "frames": len(motion), "metadata": dict(motion.metadata)}
+    # Blender's reader of .glb takes 29.97 frames a second for 30.03: it gets whole rates, its writer the true one.
+    whole = max(1, round(motion.fps))
+    data = gltf.to_bytes(replace(motion, fps=whole), body, embed_licensed_body=embed_licensed_body)
+    settings = {"fps": motion.fps, "glb_fps": whole, "frames": len(motion), "metadata": dict(motion.metadata)}
     script = files("cospeech") / "assets" / "blender" / "glb_to_fbx.py"
     with replacing(path) as temporary, tempfile.TemporaryDirectory() as folder, as_file(script) as file:
         source = Path(folder) / "motion.glb"

@@ -8,6 +8,9 @@ are left out.
 Source: Pixar, UsdSkel schemas of OpenUSD.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# The names of `pxr` come from C++ when it is imported; no file lists them.
+
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +48,7 @@ def write(motion: Motion, path: str | Path, body: Body | None = None, *, embed_l
         try:
             _write_stage(motion, temporary, body)
         except Tf.ErrorException as error:
-            reason = " ".join(str(error).split())
+            reason = error.args[0].commentary  # of the first; others follow from it
             raise FormatError(f"{path}: OpenUSD cannot write it: {reason}. Write elsewhere.") from error
 
 

@@ -1,13 +1,13 @@
 """Run by Blender, or by a Python that has `bpy`: blender --background --python glb_to_fbx.py -- IN.glb OUT.fbx SETTINGS
 
-SETTINGS is JSON: `fps`, `frames`, and `metadata`, which becomes custom properties of the armature. For Blender 3.3 and
-newer.
+SETTINGS is JSON: `fps`, `glb_fps` (a whole number, at which IN.glb has its keys), `frames`, and `metadata`, which
+becomes custom properties of the armature. For Blender 3.3 and newer.
 """
 
 import json
 import sys
 
-import bpy
+import bpy  # pyright: ignore[reportMissingImports]
 
 
 def main(source, target, settings):
@@ -15,12 +15,10 @@ def main(source, target, settings):
     for addon in ("io_scene_gltf2", "io_scene_fbx"):
         bpy.ops.preferences.addon_enable(module=addon)
     scene = bpy.context.scene
-    # Before the import, which turns seconds into frames. Blender's rate is a whole number over a fraction.
-    scene.render.fps = max(1, round(settings["fps"]))
-    scene.render.fps_base = scene.render.fps / settings["fps"]
-    scene.unit_settings.system = "METRIC"
+    scene.render.fps = settings["glb_fps"]  # before the import, which turns seconds into frames
     # Joints keep their own axes: no guess of where bones point.
     bpy.ops.import_scene.gltf(filepath=source, bone_heuristic="BLENDER", guess_original_bind_pose=False)
+    scene.render.fps_base = settings["glb_fps"] / settings["fps"]
     scene.frame_start, scene.frame_end = 0, max(0, settings["frames"] - 1)
     for thing in list(bpy.data.objects):
         if thing.type == "ARMATURE":
