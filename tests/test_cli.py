@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -80,6 +82,38 @@ def test_generate_and_convert_write_the_format_of_the_suffix(suffix, start, spee
     for name in ("generated", "converted"):
         assert (tmp_path / f"{name}{suffix}").read_bytes().lower().startswith(start.lower())
     assert sorted(os.listdir(tmp_path)) == [f"converted{suffix}", f"generated{suffix}"]
+
+
+def test_generate_writes_the_frame_rate_that_is_asked_for(speech_wav, talk_npz, tmp_path, capsys):
+    assert cli.main(["generate", str(speech_wav), str(tmp_path / "t.npz"), "--fps", "24"]) == 0
+    assert "length 3.00 s, 72 frames at 24 fps" in capsys.readouterr().out
+    slow, usual = load_motion(tmp_path / "t.npz"), load_motion(talk_npz)
+    assert (len(slow), slow.fps) == (72, 24)
+    np.testing.assert_allclose(slow.translation[::4], usual.translation[::5], atol=1e-6)  # the same instants
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "sign"),
+    [
+        ("t.bvh", "mixamo", b"ROOT mixamorig:Hips"),
+        ("t.npz", "amass", b"root_orient"),
+        ("t.vrma", "perfect-sync", b'"custom":{"eyeBlinkLeft"'),
+    ],
+)
+def test_layouts(name, layout, sign, speech_wav, talk_npz, tmp_path):
+    for i, (command, source) in enumerate((("generate", speech_wav), ("convert", talk_npz))):
+        target = tmp_path / str(i) / name
+        assert cli.main([command, str(source), str(target), "--layout", layout]) == 0
+        assert sign in target.read_bytes()
+
+
+def test_a_face_of_the_jaw_alone_is_said(talk_npz, tmp_path, capsys):
+    motion = load_motion(talk_npz)
+    save(replace(motion, face=None), tmp_path / "jaw.npz")
+    with warnings.catch_warnings():  # the command line prints them, once for each place
+        warnings.simplefilter("always")
+        assert cli.main(["convert", str(tmp_path / "jaw.npz"), str(tmp_path / "t.csv")]) == 0
+    assert "t.csv: the motion has no ARKit weights: jawOpen is written" in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_motion_and_another_seed_another_motion(speech_wav, talk_npz, tmp_path):
@@ -404,6 +438,9 @@ def test_convert_refuses_what_makes_no_sense(refused, talk_npz, speech_wav, tmp_
     refused("convert", talk_npz, tmp_path / "t.html", "--audio", tmp_path / "folder", match="is a folder")
     refused("convert", talk_npz, tmp_path / "t.html", "--audio", tmp_path / "nowhere.wav", match="nowhere.wav")
     refused("convert", talk_npz, tmp_path / "t.npz", "--fps", "0", match="fps")
+    refused("generate", speech_wav, tmp_path / "t.npz", "--fps", "2000", match="at most 1000")
+    refused("convert", talk_npz, tmp_path / "t.bvh", "--layout", "maya", match="has smplx, mixamo, beat")
+    refused("generate", speech_wav, tmp_path / "t.glb", "--layout", "mixamo", match="no use for `layout`")
     refused("convert", talk_npz, tmp_path / "t.bvh", "--camera", "face", match="camera")
     refused("convert", talk_npz, tmp_path / "t.glb", "--body", tmp_path / "nowhere.npz", match="nowhere.npz")
 

@@ -23,7 +23,7 @@ _FLAT = np.radians(15)  # legs apart by more than twice that do not stand on fla
 
 
 def t_pose_frames(
-    places: Mapping[str, np.ndarray], rest: np.ndarray, table: Mapping[str, np.ndarray]
+    places: Mapping[str, np.ndarray], rest: np.ndarray, table: Mapping[str, np.ndarray], flat_feet: bool = False
 ) -> dict[str, np.ndarray]:
     """SMPL-X name -> (3, 3) rotation that turns our T pose into the rest pose of that part of the skeleton.
 
@@ -34,17 +34,18 @@ def t_pose_frames(
         places: SMPL-X name -> (3,) joints of the skeleton where nothing is turned, any unit, any side up.
         rest: (55, 3) joints of our body in its T pose, `Body.joints`.
         table: `Rig.t_pose`. Not heeded where the bones of the skeleton point elsewhere.
+        flat_feet: Feet are flat however far the legs stand apart, as of a character that was modelled so.
     """
     ours = {name: np.asarray(rest[j], np.float64) for name, j in INDEX.items()}
     frames: dict[str, np.ndarray] = {}
-    heading = _heading(places)
-    if heading is not None:
-        frames |= dict.fromkeys(_TRUNK, heading)
+    axes = heading(places)
+    if axes is not None:
+        frames |= dict.fromkeys(_TRUNK, axes)
         for side in ("left", "right"):
             arm = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
             leg = [f"{side}_{joint}" for joint in ("hip", "knee", "ankle")]
-            frames |= _along(arm, heading, places, ours) | _along(leg, heading, places, ours)
-            frames |= _foot(side, heading, places, ours)
+            frames |= _along(arm, axes, places, ours) | _along(leg, axes, places, ours)
+            frames |= _foot(side, axes, places, ours, flat_feet)
     if _fits(table, places, ours):
         frames |= table
     for side in ("left", "right"):
@@ -56,7 +57,7 @@ def t_pose_frames(
     return {name: frame for name, frame in frames.items() if name in places}
 
 
-def _heading(places: Mapping[str, np.ndarray]) -> np.ndarray | None:
+def heading(places: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """(3, 3) whose columns are left, up and forward of a skeleton that stands at rest, else None."""
     hips, shoulders, ankles = ((places[f"left_{j}"] + places[f"right_{j}"]) / 2 for j in ("hip", "shoulder", "ankle"))
     up, left = unit(shoulders - hips), unit(places["left_hip"] - places["right_hip"])
@@ -85,12 +86,18 @@ def _along(
 
 
 def _foot(
-    side: str, heading: np.ndarray, places: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]
+    side: str,
+    heading: np.ndarray,
+    places: Mapping[str, np.ndarray],
+    ours: Mapping[str, np.ndarray],
+    flat: bool,
 ) -> dict[str, np.ndarray]:
-    """A foot flat on the floor, turned to where it points. None where the leg stands apart: nobody stands so."""
+    """A foot flat on the floor, turned to where it points. None where the leg stands apart, unless it is `flat`."""
     hip, ankle, ball = (f"{side}_{joint}" for joint in ("hip", "ankle", "foot"))
+    if flat and ball not in places:
+        return {ankle: heading}
     leg = heading.T @ unit(places[ankle] - places[hip])
-    if ball not in places or np.arcsin(abs(leg[0])) > _FLAT:
+    if ball not in places or (np.arcsin(abs(leg[0])) > _FLAT and not flat):
         return {}
     theirs, own = heading.T @ (places[ball] - places[ankle]), ours[ball] - ours[ankle]
     turn = np.arctan2(theirs[0], theirs[2]) - np.arctan2(own[0], own[2])

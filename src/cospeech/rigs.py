@@ -1,7 +1,8 @@
 """What other skeletons call the joints of SMPL-X, and how their parts are turned in a T pose. The only such tables.
 
-A new skeleton is a new `Rig` in `RIGS`. What a table leaves out of the trunk is found in the tree (`anatomy.trunk`),
-because skeletons of one family differ in how many bones their spines have.
+A new skeleton to read is a new `Rig` in `RIGS`, a new one to write a line in `WRITTEN`. What a table to read leaves out
+of the trunk is found in the tree (`anatomy.trunk`), because skeletons of one family differ in how many bones their
+spines have.
 """
 
 import re
@@ -16,6 +17,9 @@ from cospeech import anatomy, skeleton
 from cospeech.rotation import axis_angle_to_matrix
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+_PREFIX = re.compile(r"^(DEF-|(ValveBiped\.)?Bip\d+[ _])")  # of Rigify, of 3ds Max's Biped and of Valve's
+_NUMBERED = re.compile(r"_\d+$")  # so Sketchfab makes names unique
+_NEARLY_ALL = 0.9
 _CHAINS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 
 
@@ -151,7 +155,133 @@ BANDAI_NAMCO = Rig(
         **{"left_foot": _foot(_TOES_SLOPE, 1), "right_foot": _foot(_TOES_SLOPE, -1)},
     },
 )
-RIGS = (SMPLX, SMPL, HUMAN_IK, BANDAI_NAMCO, CMU, CGSPEED, POSER)  # of two that fit alike the first is taken
+# SMPL-X name -> humanoid bone of VRM 1.0, whose thumbs begin at the metacarpal. Jaw and eyes it treats apart.
+VRM: Mapping[str, str] = {
+    **{"pelvis": "hips", "spine1": "spine", "spine2": "chest", "spine3": "upperChest", "neck": "neck", "head": "head"},
+    **_both(
+        {
+            **{"hip": "*UpperLeg", "knee": "*LowerLeg", "ankle": "*Foot", "foot": "*Toes"},
+            **{"collar": "*Shoulder", "shoulder": "*UpperArm", "elbow": "*LowerArm", "wrist": "*Hand"},
+            **{
+                f"{ours}{n}": f"*{theirs}{bone}"
+                for ours, theirs in (("index", "Index"), ("middle", "Middle"), ("pinky", "Little"), ("ring", "Ring"))
+                for n, bone in enumerate(("Proximal", "Intermediate", "Distal"), start=1)
+            },
+            **{"thumb1": "*ThumbMetacarpal", "thumb2": "*ThumbProximal", "thumb3": "*ThumbDistal"},
+        },
+        "left",
+        "right",
+    ),
+}
+# Unity's humanoid has the names of VRM. Its spine is found in the tree, because chests may be missing.
+HUMANOID = Rig(
+    "VRM or Unity",
+    {
+        **{ours: theirs for ours, theirs in VRM.items() if not ours.startswith("spine")},
+        **{"jaw": "jaw", "left_eye": "leftEye", "right_eye": "rightEye"},
+    },
+)
+VROID = Rig(
+    "VRoid",
+    {
+        **{"pelvis": "J_Bip_C_Hips", "neck": "J_Bip_C_Neck", "head": "J_Bip_C_Head"},
+        **_both(
+            {
+                **{"hip": "J_Bip_*_UpperLeg", "knee": "J_Bip_*_LowerLeg", "ankle": "J_Bip_*_Foot"},
+                **{"foot": "J_Bip_*_ToeBase", "eye": "J_Adj_*_FaceEye", "collar": "J_Bip_*_Shoulder"},
+                **{"shoulder": "J_Bip_*_UpperArm", "elbow": "J_Bip_*_LowerArm", "wrist": "J_Bip_*_Hand"},
+                **{
+                    f"{ours}{n}": f"J_Bip_*_{theirs}{n}"
+                    for ours, theirs in zip(_FINGERS, ("Index", "Middle", "Little", "Ring", "Thumb"), strict=True)
+                    for n in (1, 2, 3)
+                },
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+# The mannequins of Unreal Engine 4 and 5 and MetaHumans, which differ in how many bones their spines have.
+UNREAL = Rig(
+    "Unreal or MetaHuman",
+    {
+        **{"pelvis": "pelvis", "neck": "neck_01", "head": "head", "jaw": "FACIAL_C_Jaw"},
+        **_both(
+            {
+                **{"hip": "thigh_*", "knee": "calf_*", "ankle": "foot_*", "foot": "ball_*", "eye": "FACIAL_*_Eye"},
+                **{"collar": "clavicle_*", "shoulder": "upperarm_*", "elbow": "lowerarm_*", "wrist": "hand_*"},
+                **{f"{finger}{n}": f"{finger}_0{n}_*" for finger in _FINGERS for n in (1, 2, 3)},
+            },
+            "l",
+            "r",
+        ),
+    },
+)
+RIGIFY = Rig(
+    "Rigify",
+    {
+        **{"pelvis": "spine", "neck": "spine.004", "head": "spine.006", "jaw": "jaw_master"},
+        **_both(
+            {
+                **{"hip": "thigh.*", "knee": "shin.*", "ankle": "foot.*", "foot": "toe.*", "eye": "eye.*"},
+                **{"collar": "shoulder.*", "shoulder": "upper_arm.*", "elbow": "forearm.*", "wrist": "hand.*"},
+                **{f"{finger}{n}": f"f_{finger}.0{n}.*" for finger in _FINGERS[:4] for n in (1, 2, 3)},
+                **{f"thumb{n}": f"thumb.0{n}.*" for n in (1, 2, 3)},
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+MAKEHUMAN = Rig(
+    "MakeHuman",
+    {
+        **{"pelvis": "root", "neck": "neck01", "head": "head", "jaw": "jaw"},
+        **_both(
+            {
+                **{"hip": "upperleg01.*", "knee": "lowerleg01.*", "ankle": "foot.*", "foot": "toe3-1.*"},
+                **{"collar": "clavicle.*", "shoulder": "upperarm01.*", "elbow": "lowerarm01.*", "wrist": "wrist.*"},
+                "eye": "eye.*",
+                **{
+                    f"{finger}{n}": f"finger{number}-{n}.*"
+                    for number, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"), start=1)
+                    for n in (1, 2, 3)
+                },
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+_BIPED_FINGERS = {
+    f"{finger}{n}": f"* Finger{number}{'' if n == 1 else n - 1}"
+    for number, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"))
+    for n in (1, 2, 3)
+}
+BIPED = Rig(
+    "3ds Max Biped",
+    {
+        **{"pelvis": "Pelvis", "neck": "Neck", "head": "Head"},
+        **_both(
+            {
+                **{"hip": "* Thigh", "knee": "* Calf", "ankle": "* Foot", "foot": "* Toe0"},
+                **{"collar": "* Clavicle", "shoulder": "* UpperArm", "elbow": "* Forearm", "wrist": "* Hand"},
+                **_BIPED_FINGERS,
+            },
+            "L",
+            "R",
+        ),
+    },
+)
+_MIXAMO = {**HUMAN_IK.joints, "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2", "neck": "Neck"}
+# SMPL-X name -> name to write. What has none, jaw and eyes, is left out.
+WRITTEN: dict[str, Mapping[str, str]] = {
+    "smplx": SMPLX.joints,
+    "mixamo": {ours: f"mixamorig:{name}" for ours, name in _MIXAMO.items()},
+    "beat": {**_MIXAMO, "spine3": "Spine3"},  # where its arms hang; it has a bone more below
+}
+# Of two that fit alike the first is taken.
+RIGS = (SMPLX, SMPL, HUMAN_IK, HUMANOID, VROID, UNREAL, RIGIFY, MAKEHUMAN, BIPED, BANDAI_NAMCO, CMU, CGSPEED, POSER)
 
 
 class Named(NamedTuple):
@@ -162,19 +292,34 @@ class Named(NamedTuple):
 def by_name(names: Sequence[str], parents: Sequence[int]) -> Named | None:
     """The rig most of whose joints a skeleton has, None where none has arms and legs in it that hang together.
 
-    Case, separators, namespaces ("mixamorig:Hips") and a beginning that all names share ("m_avg_L_Hip") do not matter.
+    Case, separators, namespaces ("mixamorig:Hips"), "DEF-" and "Bip01 ", numbers behind all names ("Hips_01",
+    "Head_06") and a beginning that all share ("m_avg_L_Hip") do not matter.
     """
+    fitting = [named for named in _fits(names) if _has_limbs(named.joints, parents)]
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda named: len(named.joints))
+    return Named(best.rig, anatomy.trunk(parents, best.joints) | best.joints)
+
+
+def nearest(names: Sequence[str]) -> Named | None:
+    """The rig most of whose joints a skeleton has, whichever these are; None where it has none of any."""
+    best = max(_fits(names), key=lambda named: len(named.joints))
+    return best if best.joints else None
+
+
+def _fits(names: Sequence[str]) -> list[Named]:
     places = {name: j for j, name in reversed(list(enumerate(_plain(names))))}
-    best = None
-    for rig in RIGS:
-        joints = {ours: places[_letters(name)] for ours, name in rig.joints.items() if _letters(name) in places}
-        if _has_limbs(joints, parents) and (best is None or len(joints) > len(best.joints)):
-            best = Named(rig, joints)
-    return best and Named(best.rig, anatomy.trunk(parents, best.joints) | best.joints)
+    return [
+        Named(rig, {ours: places[_letters(name)] for ours, name in rig.joints.items() if _letters(name) in places})
+        for rig in RIGS
+    ]
 
 
 def _plain(names: Sequence[str]) -> list[str]:
-    short = [name.rsplit(":", 1)[-1] for name in names]
+    short = [_PREFIX.sub("", re.split(r"[:|]", name)[-1]) for name in names]
+    if sum(bool(_NUMBERED.search(name)) for name in short) > _NEARLY_ALL * len(short):
+        short = [_NUMBERED.sub("", name) for name in short]
     columns = zip(*short[1:], strict=False)  # the root often has a name of its own
     shared = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
     prefix = short[-1][:shared] if len(short) > 2 else ""

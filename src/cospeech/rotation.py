@@ -152,6 +152,16 @@ def slerp(a: Array, b: Array, t: Array) -> Array:
     return unit(weight_a * a + weight_b * b)
 
 
+def without_flips(quaternions: np.ndarray) -> np.ndarray:
+    """(T, ..., 4) quaternions over time, of the two signs of each the one nearer to that of the frame before.
+
+    q and -q are one rotation, but a player that interpolates them number by number would spin between the two.
+    """
+    turned_over = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
+    signs = np.where(np.cumsum(turned_over, axis=0) % 2, -1.0, 1.0)
+    return np.concatenate([quaternions[:1], quaternions[1:] * signs[..., None]])
+
+
 def rotation_between(a: Array, b: Array) -> Array:
     """The smallest rotation that turns direction `a` onto direction `b`.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cospeech import rotation, skeleton
-from cospeech.body import joint_positions, mannequin
+from cospeech import mocap, rigs, rotation, skeleton
+from cospeech.body import JointTransforms, joint_positions, joint_transforms, mannequin
 from cospeech.errors import CospeechWarning, DataError
 from cospeech.formats import bvh, npz
 from cospeech.motion import Motion
@@ -81,6 +81,63 @@ def test_an_independent_reader_finds_the_joints_within_a_tenth_of_a_millimetre(m
         assert set(found) >= set(skeleton.JOINTS)
         for j, name in enumerate(skeleton.JOINTS):
             np.testing.assert_allclose(found[name], expected[frame, j], atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["mixamo", "beat"])
+def test_other_names_say_the_same(layout, motion, assert_joints_agree, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bvhio = pytest.importorskip("bvhio")
+        bvh.write(motion, tmp_path / "talk.bvh", layout=layout)
+        root = bvhio.readAsHierarchy(str(tmp_path / "talk.bvh"))
+    expected = joint_transforms(mannequin("light"), motion.poses.astype(float), motion.translation.astype(float))
+    names = rigs.WRITTEN[layout]
+    joints = [skeleton.INDEX[name] for name in names]
+    found = {joint.Name: joint for joint, _, _ in root.layout()}
+    assert found.keys() == set(names.values())
+
+    def turned() -> np.ndarray:
+        return rotation.quaternion_to_matrix(np.array([[*found[name].RotationWorld] for name in names.values()]))
+
+    root.loadRestPose(recursive=True)
+    at_rest = turned()  # the reader lays y of each joint along its bone
+    for frame in (0, 37, 89):
+        root.loadPose(frame)
+        assert_joints_agree(
+            np.array([found[name].PositionWorld for name in names.values()]) / 100,
+            turned() @ at_rest.swapaxes(-1, -2),
+            JointTransforms(expected.rotations[frame, joints], expected.positions[frame, joints]),
+        )
+
+
+def test_names_of_mixamo_and_beat(motion, tmp_path):
+    for layout in ("mixamo", "beat"):
+        bvh.write(motion, tmp_path / f"{layout}.bvh", layout=layout)
+    mixamo, beat = bvh.parse(tmp_path / "mixamo.bvh"), bvh.parse(tmp_path / "beat.bvh")
+    assert mixamo.names[0] == "mixamorig:Hips"
+    parent = {name: mixamo.names[above] for name, above in zip(mixamo.names, mixamo.parents, strict=True) if above >= 0}
+    assert parent["mixamorig:LeftHandThumb1"] == "mixamorig:LeftHand"
+    assert parent["mixamorig:Spine2"] == "mixamorig:Spine1"
+    assert parent["mixamorig:LeftShoulder"] == parent["mixamorig:Neck"] == "mixamorig:Spine2"
+    assert set(beat.names) == {name.removeprefix("mixamorig:") for name in mixamo.names} - {"Spine2"} | {"Spine3"}
+    assert len(beat.names) == 52  # all but jaw and eyes
+
+
+@pytest.mark.data
+def test_names_of_beat_are_those_of_beat(motion, tmp_path):
+    bvh.write(motion, tmp_path / "talk.bvh", layout="beat")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CospeechWarning)
+        theirs = bvh.parse(Path(os.environ["COSPEECH_DATA"]) / "beat2_scott" / "bvh_15fps" / "2_scott_0_1_1.bvh")
+    assert set(bvh.parse(tmp_path / "talk.bvh").names) <= set(theirs.names)
+
+
+@pytest.mark.parametrize("layout", ["mixamo", "beat"])
+def test_files_with_other_names_are_retargeted_back(layout, motion, tmp_path):
+    bvh.write(motion, tmp_path / "talk.bvh", layout=layout)
+    back = mocap.read(tmp_path / "talk.bvh")
+    assert "Mixamo" in back.metadata["assumed"]
+    assert len(back) == 90
 
 
 def test_it_comes_back_as_the_same_motion(motion, tmp_path):

@@ -2,12 +2,14 @@
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cospeech import rotation, skeleton
+from cospeech.body import joint_positions, mannequin
 from cospeech.errors import DataError
 from cospeech.formats import npz
 from cospeech.motion import Motion
@@ -115,6 +117,54 @@ def test_amass_is_turned_from_z_up_to_y_up(tmp_path):
     assert motion.fps == 120
     assert "z up" in motion.metadata["assumed"]
     assert motion.metadata["gender"] == "female"
+
+
+@pytest.mark.parametrize("layout", ["amass", "amass-smplh"])
+def test_what_is_written_as_amass_is_read_as_it_was(layout, motion, tmp_path):
+    npz.write(motion, tmp_path / "talk.npz", layout=layout)
+    back = npz.read(tmp_path / "talk.npz")
+    joints = list(range(55)) if layout == "amass" else [j for j in range(55) if j not in (22, 23, 24)]
+    np.testing.assert_allclose(
+        rotation.axis_angle_to_matrix(back.poses[:, joints]),
+        rotation.axis_angle_to_matrix(motion.poses[:, joints]),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(back.translation, motion.translation, atol=1e-6)
+    assert back.fps == 30
+    assert "z up" in back.metadata["assumed"]
+    assert back.metadata["model"] == "starter"
+    np.testing.assert_array_equal(back.betas[:16], motion.betas[:16] if layout == "amass" else 0)
+
+
+@pytest.mark.parametrize("layout", ["amass", "amass-smplh"])
+def test_joints_of_amass_are_those_of_the_body_lain_on_its_back(layout, motion, tmp_path):
+    """By the arithmetic that AMASS's own tools do: rest joints of the model, `trans`, nothing known of y up."""
+    npz.write(motion, tmp_path / "talk.npz", layout=layout)
+    with np.load(tmp_path / "talk.npz", allow_pickle=False) as file:
+        poses, trans = file["poses"], file["trans"]
+    rest = mannequin("light").joints.astype(float)
+    kept = list(range(55)) if layout == "amass" else [j for j in range(55) if j not in (22, 23, 24)]
+    if layout == "amass-smplh":  # whose pelvis rests elsewhere
+        rest = rest - rest[0] + [-0.0018, -0.2233, 0.0282]
+    assert poses.shape == (7, 3 * len(kept))
+    full = np.zeros((7, 55, 3))
+    full[:, kept] = poses.reshape(7, -1, 3)
+    z_up = joint_positions(replace(mannequin("light"), joints=rest), full, trans)[:, kept]
+    y_up = joint_positions(mannequin("light"), motion.poses.astype(float), motion.translation.astype(float))[:, kept]
+    np.testing.assert_allclose(z_up, np.stack([y_up[..., 0], -y_up[..., 2], y_up[..., 1]], axis=-1), atol=1e-5)
+
+
+def test_keys_of_amass(motion, tmp_path):
+    npz.write(motion, tmp_path / "x.npz", layout="amass")
+    npz.write(motion, tmp_path / "h.npz", layout="amass-smplh")
+    with np.load(tmp_path / "x.npz") as x, np.load(tmp_path / "h.npz") as h:
+        parts = ("root_orient", "pose_body", "pose_jaw", "pose_eye", "pose_hand")
+        np.testing.assert_array_equal(np.concatenate([x[part] for part in parts], axis=1), x["poses"])
+        assert [x[f"pose_{part}"].shape[1] for part in ("body", "jaw", "eye", "hand")] == [63, 3, 6, 90]
+        assert (str(x["surface_model_type"]), str(x["gender"])) == ("smplx", "neutral")
+        assert float(x["mocap_frame_rate"]) == 30
+        assert (x["betas"].shape, h["betas"].shape, h["dmpls"].shape) == ((16,), (16,), (7, 8))
+        assert float(h["mocap_framerate"]) == 30
 
 
 def test_amass_smplh_joints_find_their_names(tmp_path, rng):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cospeech.cli.options import load_body
+from cospeech.cli.options import load_body, load_character
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError, FormatError
 
@@ -22,8 +22,10 @@ def convert(
     face: str | None = None,
     face_map: Path | None = None,
     camera: Literal["body", "face", "face+body"] | None = None,
+    layout: str | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
+    skeleton: Path | None = None,
 ) -> None:
     """Convert a motion file to another format.
 
@@ -33,9 +35,11 @@ def convert(
         motion: Motion to read: .npz (this program, BEAT2, AMASS); .bvh, or .amc with its .asf beside it, of any
             skeleton, retargeted; or .npy with positions of the 22 or 52 joints of SMPL-X or with the vectors of
             HumanML3D, whose rotations are worked out.
-        out: File to write: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of joints.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .vrma (for VRM avatars), .fbx (through a
+            Blender on this machine), .usd or .usda, .csv or .json (face alone), .mp4, .html, or .npy (positions of
+            joints).
         audio: Recording that is heard in .mp4 and .html.
-        fps: Frames a second of the result. Default: those of the motion.
+        fps: Frames a second of the result, such as 24, 25, 30, 50, 60 or 120. Default: those of the motion.
         source_fps: Frames a second of a file that does not say (.npy; default: 20 without hands, 30 with them; .amc;
             default: 120) or says wrong (.bvh).
         mirror: Exchange left and right.
@@ -43,8 +47,13 @@ def convert(
         face_map: An .npz of your own with `arkit_to_flame` (52, 100), `flame_to_arkit` (100, 52) or both: FLAME
             expressions from the face, or where there is no face a face from the expressions.
         camera: For .mp4: the whole body, the face, or both side by side.
+        layout: Of .bvh whose names the joints have: smplx, mixamo or beat. Of .npz: beat2, amass or amass-smplh. Of
+            .vrma which expressions: presets, or perfect-sync for avatars with the 52 shapes of ARKit. Default: the
+            first.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move, not the shipped body's. OUT
+            is that character with the motion in it, in its own format, or its bones as .bvh.
     """
     from cospeech import files
     from cospeech.facemap import FaceMap
@@ -53,7 +62,13 @@ def convert(
     if face and not audio:
         raise ConfigError(f"--face {face}: needs the speech as --audio.")
     mapping = FaceMap.load(face_map) if face_map else None
-    looks = {"camera": camera, "body": load_body(body), "embed_licensed_body": embed_licensed_body}
+    looks = {
+        "camera": camera,
+        "layout": layout,
+        "body": load_body(body),
+        "embed_licensed_body": embed_licensed_body,
+        "skeleton": load_character(skeleton),
+    }
     files.writer_for(out, **looks)
     for source in (motion, audio):
         if source and source.resolve() == out.resolve():

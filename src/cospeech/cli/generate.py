@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 from cospeech.cli.align import find_words_of
-from cospeech.cli.options import check_device, load_body
+from cospeech.cli.options import check_device, load_body, load_character
 from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError, CospeechError, CospeechWarning
 
@@ -41,9 +41,12 @@ def generate(
     precision: Literal["float32", "bf16"] = "float32",
     face: str | None = None,
     face_map: Path | None = None,
+    fps: float | None = None,
     camera: Literal["body", "face", "face+body"] | None = None,
+    layout: str | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
+    skeleton: Path | None = None,
     device: str = "cpu",
     format: str | None = None,
     resume: bool = False,
@@ -56,8 +59,9 @@ def generate(
         audio: Speech recording: wav, flac, mp3, ogg, m4a, any sample rate. Or a folder of recordings, or a .txt or
             .csv file that lists one recording a line, or the test.csv of a folder in the layout of BEAT2: then OUT is a
             folder and gets one file for each.
-        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .mp4, .html, or .npy with positions of
-            joints.
+        out: File to write; the suffix chooses the format: .npz, .bvh, .glb, .vrma (for VRM avatars), .fbx (through a
+            Blender on this machine), .usd or .usda, .csv or .json (face alone), .mp4, .html, or .npy (positions of
+            joints).
         model: A released name (see `cospeech models`), a checkpoint directory, or a hub id.
         upper: What the upper body should do, in words, for models that read text. Empty: follow the speech only.
         hands: What the hands should do, in words. With the starters they go along with --upper where they have none.
@@ -85,16 +89,22 @@ def generate(
         precision: bf16 runs the network in half the digits, faster where the processor has them.
         face: Name of a model, such as starter, whose face is taken for a model that has none.
         face_map: An .npz of your own with a matrix `arkit_to_flame` (52, 100): fills the FLAME expressions.
+        fps: Frames a second of the file, such as 24, 25, 50, 60 or 120. Default: those of the model, 30.
         camera: For .mp4: the whole body, the face, or both side by side.
+        layout: Of the formats that have several, see `cospeech convert --help`.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
+        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move, not the shipped body's. OUT
+            is that character with the motion in it, in its own format, or its bones as .bvh.
         device: cpu, cuda, ...
-        format: For a folder or list of recordings: the suffix of the files to write. Default: .npz.
+        format: For a folder or list of recordings: the suffix of the files to write. Default: .npz, or that of the
+            character.
         resume: Leave out recordings whose file is there already, as after an interruption.
     """
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
     from cospeech.formats import npy
+    from cospeech.motion import MAX_FPS
     from cospeech.pipeline import load_pipeline
     from cospeech.prompts import of_parts, read_timeline
     from cospeech.speech import Speech
@@ -102,18 +112,26 @@ def generate(
     from cospeech.words import read_transcript
 
     check_device(device)
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise ConfigError(f"--fps {fps:g}: must be above 0 and at most {MAX_FPS}.")
     prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
     if strength != 1 and not prompts:
         raise ConfigError("--strength is that of --upper, --hands, --lower and --whole; a timeline says its own.")
     prompts += read_timeline(timeline) if timeline else []
-    jobs = batch.jobs(audio, out, format or ".npz")
+    jobs = batch.jobs(audio, out, format or (skeleton.suffix if skeleton else ".npz"))
     if format and batch.is_one(audio):
         raise ConfigError("--format is for a folder or list of recordings; of one recording OUT says the format.")
     if words and transcript:
         raise ConfigError("--transcript: the words have their times from --words. Leave one of them out.")
     words_of = batch.words_of(jobs, words)
     transcripts = batch.transcripts_of(jobs, transcript) if transcript else [None] * len(jobs)
-    looks = {"camera": camera, "body": load_body(body), "embed_licensed_body": embed_licensed_body}
+    looks = {
+        "camera": camera,
+        "layout": layout,
+        "body": load_body(body),
+        "embed_licensed_body": embed_licensed_body,
+        "skeleton": load_character(skeleton),
+    }
     for job in jobs:  # a target that cannot be written fails here, before the slow part
         files.writer_for(job.out, **looks)
     all_jobs = zip(jobs, words_of, transcripts, strict=True)
@@ -136,6 +154,8 @@ def generate(
     exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX
     if exact and finish == "on":
         raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
+    if exact and fps is not None:
+        raise ConfigError(f"--fps {fps:g}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
     finished = {"model": None, "on": True, "off": False}[finish]
     failed = 0
     if transcript and pipeline.vocabulary is None:
@@ -159,6 +179,8 @@ def generate(
                 motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
             if mapping:
                 motion = mapping.apply(motion)
+            if fps is not None:
+                motion = motion.resample(fps)
             with progress_bar(f"write {job.out.name}") as progress:
                 if exact:
                     npy.write_joints(motion, job.out)
@@ -170,7 +192,7 @@ def generate(
             failed += 1  # the other recordings of a batch are not to suffer
             print(f"error: {error}", file=sys.stderr)
             continue
-        _tell(job.out, speech.duration_s, len(motion), pipeline)
+        _tell(job.out, speech.duration_s, len(motion), fps or pipeline.config.fps, pipeline)
     if failed < len(left):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
         if of_face:
@@ -179,9 +201,8 @@ def generate(
         raise CospeechError(f"{failed} of {len(left)} recordings failed; what could be written is.")
 
 
-def _tell(out: Path, speech_s: float, num_frames: int, pipeline: "Pipeline") -> None:
+def _tell(out: Path, speech_s: float, num_frames: int, fps: float, pipeline: "Pipeline") -> None:
     """What was written, and what of the speech was not."""
-    fps = pipeline.config.fps
     print(f"wrote {out}")
     print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
     missing_s = speech_s - num_frames / fps

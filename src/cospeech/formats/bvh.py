@@ -1,6 +1,7 @@
 """Motion <-> .bvh, the skeleton file that every animation tool reads.
 
-Written: T pose at rest, centimetres, y up, all 55 joints under their SMPL-X names; the root has six channels and its
+Written: T pose at rest, centimetres, y up, all 55 joints under their SMPL-X names, or all but jaw and eyes under those
+of Mixamo or BEAT; the root has six channels and its
 position is that of the pelvis, every other joint three rotations, in the order Z X Y. Of the six orders that one
 comes least near gimbal lock in real gestures: between two frames of the BEAT2 minute no channel moves further than
 20.3 degrees, where with X Y Z it is 82.6 and with Z Y X 90.4. The format has no place for metadata.
@@ -14,12 +15,13 @@ Source: Meredith and Maddock 2001, Motion Capture File Formats Explained, Univer
 
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from cospeech import rotation, skeleton
+from cospeech import rigs, rotation, skeleton
 from cospeech.body import Body, mannequin
 from cospeech.capture import Capture
 from cospeech.errors import CospeechWarning, DataError
@@ -29,6 +31,7 @@ from cospeech.motion import Motion
 _CM = 100.0  # centimetres in a metre
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 _TIPS = {  # where the last bone of a chain ends, centimetres from its joint; fingers repeat the bone before
+    "head": (0.0, 18.0, 0.0),
     "jaw": (0.0, -2.0, 8.0),
     "left_eye": (0.0, 0.0, 3.0),
     "right_eye": (0.0, 0.0, 3.0),
@@ -37,17 +40,22 @@ _TIPS = {  # where the last bone of a chain ends, centimetres from its joint; fi
 }
 
 
-def write(motion: Motion, path: str | Path, body: Body | None = None) -> None:
-    """Write a motion on the skeleton of a body, the mannequin unless given."""
-    joints = (body or mannequin("light")).joints
-    values = np.empty((len(motion), 3 + skeleton.NUM_JOINTS * 3))
+def write(motion: Motion, path: str | Path, body: Body | None = None, layout: str = "smplx") -> None:
+    """Write a motion on the skeleton of a body, the mannequin unless given.
+
+    Args:
+        layout: Whose names its joints have, of `rigs.WRITTEN`.
+    """
+    joints, names = (body or mannequin("light")).joints, rigs.WRITTEN[layout]
+    written = [j for j in _depth_first() if skeleton.JOINTS[j] in names]
+    values = np.empty((len(motion), 3 + len(written) * 3))
     values[:, :3] = (motion.translation + joints[0]) * _CM  # of the pelvis
-    for place, j in enumerate(_depth_first()):  # joint by joint: the matrices of an hour would fill the memory
+    for place, j in enumerate(written):  # joint by joint: the matrices of an hour would fill the memory
         matrices = rotation.axis_angle_to_matrix(motion.poses[:, j : j + 1].astype(np.float64))
         values[:, 3 + 3 * place : 6 + 3 * place] = np.rad2deg(euler_zxy(matrices))[:, 0]
     row = " ".join(["%.5f"] * values.shape[1])
     with replacing(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
-        header = ("HIERARCHY", *_hierarchy(joints), "MOTION", f"Frames: {len(motion)}")
+        header = ("HIERARCHY", *_hierarchy(joints, names), "MOTION", f"Frames: {len(motion)}")
         file.writelines(line + "\n" for line in (*header, f"Frame Time: {1 / motion.fps:.10f}"))
         file.writelines(row % tuple(frame.tolist()) + "\n" for frame in values)
 
@@ -113,6 +121,7 @@ class Bvh:
     values: np.ndarray  # (T, channels of all joints), rotations in degrees
     fps: float
     num_promised: int  # frames by the header; more than T where the file was cut short or thinned out
+    tips: Mapping[int, tuple[float, ...]] = field(default_factory=dict)  # joint -> where its last bone ends, from it
 
     def capture(self) -> Capture:
         return Capture(self.names, self.parents, self.offsets, self.rotations(), self.positions())
@@ -160,29 +169,37 @@ def parse(path: str | Path) -> Bvh:
 
 
 def euler_zxy(matrices: np.ndarray) -> np.ndarray:
+    """(T, J, 3, 3) R = Rz @ Rx @ Ry -> (T, J, 3) radians about z, x, y, as of `euler`."""
+    return euler(matrices, "ZXY")
+
+
+def euler(matrices: np.ndarray, order: str) -> np.ndarray:
     """Rotations over time as angles that do not jump.
 
     Args:
-        matrices: (T, J, 3, 3) R = Rz @ Rx @ Ry.
+        matrices: (T, ..., 3, 3), the product of rotations about three different axes.
+        order: The axes, such as "ZXY" for R = Rz @ Rx @ Ry.
 
     Returns:
-        (T, J, 3) radians about z, x, y. Each is the triple nearest to that of the frame before among all that give
-        the same rotation: (z, x, y), (z + pi, pi - x, y + pi), and either plus whole turns.
+        (T, ..., 3) radians about these axes. Each is the triple nearest to that of the frame before among all that give
+        the same rotation: (a, b, c), (a + pi, pi - b, c + pi), and either plus whole turns.
     """
     m = matrices
-    x = np.arcsin(np.clip(m[..., 2, 1], -1, 1))
-    z = np.arctan2(-m[..., 0, 1], m[..., 1, 1])
-    y = np.arctan2(-m[..., 2, 0], m[..., 2, 2])
-    locked = np.abs(m[..., 2, 1]) > 1 - 1e-12  # only z + y or z - y is defined: leave all of it to z
-    z = np.where(locked, np.arctan2(m[..., 1, 0], m[..., 0, 0]), z)
-    y = np.where(locked, 0.0, y)
-    angles = np.stack([z, x, y], axis=-1)
-    other = np.stack([z + np.pi, np.pi - x, y + np.pi], axis=-1)
+    i, j, k = (_AXES[axis] for axis in order)
+    sign = 1 if (j - i) % 3 == 1 else -1  # of a cyclic order, of the others
+    b = np.arcsin(np.clip(sign * m[..., i, k], -1, 1))
+    a = np.arctan2(-sign * m[..., j, k], m[..., k, k])
+    c = np.arctan2(-sign * m[..., i, j], m[..., i, i])
+    locked = np.abs(m[..., i, k]) > 1 - 1e-12  # only a + c or a - c is defined: leave all of it to a
+    a = np.where(locked, np.arctan2(sign * m[..., k, j], m[..., j, j]), a)
+    c = np.where(locked, 0.0, c)
+    angles = np.stack([a, b, c], axis=-1)
+    other = np.stack([a + np.pi, np.pi - b, c + np.pi], axis=-1)
     # How far two frames are apart depends only on whether both or neither take the other triple, because taking it
-    # moves z and y alike and mirrors x. So each frame can be asked alone, and the answers added up along time.
+    # moves the outer two alike and mirrors the middle one. So each frame can be asked alone, and the answers added up.
     stay = (_wrapped(angles[1:] - angles[:-1]) ** 2).sum(-1)
     switch = (_wrapped(other[1:] - angles[:-1]) ** 2).sum(-1)
-    switched = np.cumsum(switch < stay, axis=0) % 2 == 1  # (T - 1, J)
+    switched = np.cumsum(switch < stay, axis=0) % 2 == 1  # (T - 1, ...)
     angles[1:] = np.where(switched[..., None], other[1:], angles[1:])
     return np.unwrap(angles, axis=0)
 
@@ -200,23 +217,24 @@ def _depth_first(root: int = 0) -> list[int]:
     return [root, *(j for child in _children(root) for j in _depth_first(child))]
 
 
-def _hierarchy(joints: np.ndarray, j: int = 0, depth: int = 0) -> list[str]:
-    """The lines of joint `j` and all below it."""
+def _hierarchy(joints: np.ndarray, names: Mapping[str, str], j: int = 0, depth: int = 0) -> list[str]:
+    """The lines of joint `j` and of all below it that have a name."""
     parent = skeleton.PARENTS[j]
     # The root's offset is zero: some readers add it to the position channels and some do not.
     offset = (joints[j] - joints[parent]) * _CM if j else np.zeros(3)
     position = "6 Xposition Yposition Zposition" if j == 0 else "3"
     inside = "\t" * (depth + 1)
     lines = [
-        f"{'JOINT' if j else 'ROOT'} {skeleton.JOINTS[j]}",
+        f"{'JOINT' if j else 'ROOT'} {names[skeleton.JOINTS[j]]}",
         "{",
         f"\tOFFSET {_numbers(offset)}",
         f"\tCHANNELS {position} Zrotation Xrotation Yrotation",
     ]
     lines = [*("\t" * depth + line for line in lines)]
-    for child in _children(j):
-        lines += _hierarchy(joints, child, depth + 1)
-    if not _children(j):
+    children = [child for child in _children(j) if skeleton.JOINTS[child] in names]
+    for child in children:
+        lines += _hierarchy(joints, names, child, depth + 1)
+    if not children:
         tip = _TIPS.get(skeleton.JOINTS[j], tuple(offset))
         lines += [inside + line for line in ("End Site", "{", f"\tOFFSET {_numbers(tip)}", "}")]
     return [*lines, "\t" * depth + "}"]
@@ -232,6 +250,7 @@ def _parse(text: str) -> Bvh:
         raise ValueError("no frame time")
     words = header[0].split()
     names, parents, offsets, channels = [], [], [], []
+    tips: dict[int, tuple[float, ...]] = {}
     above: list[int] = []  # the joints whose braces are open; -1 is an end site
     at = 1
     while words[at].upper() != "MOTION":
@@ -248,8 +267,11 @@ def _parse(text: str) -> Bvh:
             above.append(-1)
             at = words.index("{", at) + 1
         elif word == "OFFSET":
+            offset = tuple(float(number) for number in words[at + 1 : at + 4])
             if above[-1] >= 0:
-                offsets[above[-1]] = tuple(float(number) for number in words[at + 1 : at + 4])
+                offsets[above[-1]] = offset
+            elif len(above) > 1:
+                tips[above[-2]] = offset
             at += 4
         elif word == "CHANNELS":
             count = int(words[at + 1])
@@ -277,7 +299,7 @@ def _parse(text: str) -> Bvh:
     fps = 1 / frame_time_s
     if abs(fps - round(fps)) < 1e-4 * fps:  # 0.033333 means 30 frames a second, 0.033367 means 29.97
         fps = round(fps)
-    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, fps, num_frames)
+    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, fps, num_frames, tips)
 
 
 def _channel(name: str) -> str:

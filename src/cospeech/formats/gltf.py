@@ -10,6 +10,7 @@ Source: Khronos Group 2021, glTF 2.0 specification, ISO/IEC 12113:2022.
 
 import json
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from cospeech.motion import Motion
 _VERTICES, _TRIANGLES = 34962, 34963  # what a buffer view is for: ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER
 _COMPONENT = {"u1": 5121, "u2": 5123, "u4": 5125, "f4": 5126}
 _SHAPE = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
+_HEADER, _CHUNK = struct.Struct("<4sII"), struct.Struct("<I4s")
 _MESH_NODE = skeleton.NUM_JOINTS  # after the joints
 
 
@@ -44,24 +46,57 @@ def to_bytes(motion: Motion, body: Body | None = None, *, embed_licensed_body: b
     body = body or mannequin("full")
     check_may_embed(body, embed_licensed_body)
     scene, data = _still(body)
-    buffer = _Buffer(scene["accessors"], scene["bufferViews"], data)
+    buffer = Buffer(scene["accessors"], scene["bufferViews"], data)
     animations = [_animation(motion, body, buffer)] if len(motion) else []
+    extras = {"fps": motion.fps, "body": body.name, "body_licence": body.licence, **motion.metadata}
+    return pack({**scene, **({"animations": animations} if animations else {})}, buffer, extras)
+
+
+def pack(document: dict, buffer: "Buffer", extras: Mapping) -> bytes:
+    """A .glb file of a glTF document without `asset`, `accessors`, `bufferViews` and `buffers`, and its binary part."""
     document = {
-        "asset": {
-            "version": "2.0",
-            "generator": f"cospeech {__version__}",
-            "extras": {"fps": motion.fps, "body": body.name, "body_licence": body.licence, **motion.metadata},
-        },
-        **scene,
+        "asset": {"version": "2.0", "generator": f"cospeech {__version__}", "extras": dict(extras)},
+        **document,
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
-        **({"animations": animations} if animations else {}),
     }
+    return container(document, buffer.data)
+
+
+def container(document: dict, data: bytes | bytearray) -> bytes:
+    """A .glb file of a whole document and its first buffer, whose length is a multiple of four."""
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(buffer.data), b"BIN\0")
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks) + len(buffer.data)) + chunks + buffer.data
+    chunks = _CHUNK.pack(len(text), b"JSON") + text + _CHUNK.pack(len(data), b"BIN\0")
+    return _HEADER.pack(b"glTF", 2, _HEADER.size + len(chunks) + len(data)) + chunks + bytes(data)
+
+
+def unpack(file: bytes) -> tuple[dict, bytes]:
+    """The document and the first buffer of a .glb file, empty where it has none. Raises `ValueError` with a reason."""
+    if file[:4] != b"glTF":
+        raise ValueError("it is not binary glTF")
+    chunks: dict[bytes, bytes] = {}
+    try:
+        _, version, _ = _HEADER.unpack_from(file)
+        if version != 2:
+            raise ValueError(f"it is glTF {version}, and only 2 is known")
+        at = _HEADER.size
+        while at + _CHUNK.size <= len(file):
+            size, kind = _CHUNK.unpack_from(file, at)
+            at += _CHUNK.size
+            if at + size > len(file):
+                raise ValueError("it ends in the middle")
+            chunks.setdefault(kind, file[at : at + size])
+            at += size
+        document = json.loads(chunks[b"JSON"])
+    except (struct.error, KeyError):
+        raise ValueError("it ends in the middle") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError("its description is no JSON") from None
+    if not isinstance(document, dict):
+        raise ValueError("its description is no JSON object")
+    return document, chunks.get(b"BIN\0", b"")
 
 
 def check_may_embed(body: Body, embed_licensed_body: bool) -> None:
@@ -73,11 +108,12 @@ def check_may_embed(body: Body, embed_licensed_body: bool) -> None:
         )
 
 
-class _Buffer:
+class Buffer:
     """The binary part of the file and the two tables that say what lies where."""
 
     def __init__(self, accessors: list | tuple = (), views: list | tuple = (), data: bytes = b""):
         self.accessors, self.views, self.data = [*accessors], [*views], bytearray(data)
+        self.data += bytes(-len(self.data) % 4)
 
     def view(self, array: np.ndarray, target: int | None = None) -> int:
         """Append an array; returns the number of its buffer view."""
@@ -113,14 +149,14 @@ class _Buffer:
         return len(self.accessors) - 1
 
 
-def _limits(array: np.ndarray) -> dict:
+def limits(array: np.ndarray) -> dict:
     return {"min": np.atleast_1d(array.min(axis=0)).tolist(), "max": np.atleast_1d(array.max(axis=0)).tolist()}
 
 
 @lru_cache(maxsize=4)
 def _still(body: Body) -> tuple[dict, bytes]:
     """All of the file that does not depend on the motion: (the document without its animation, the binary part)."""
-    buffer = _Buffer()
+    buffer = Buffer()
     bones = body.joints - np.where(np.arange(len(body.joints))[:, None] > 0, body.joints[list(skeleton.PARENTS)], 0)
     bones[0] += skeleton.REST_TRANSLATION
     nodes = []
@@ -147,18 +183,20 @@ def _still(body: Body) -> tuple[dict, bytes]:
     return {**scene, "accessors": buffer.accessors, "bufferViews": buffer.views}, bytes(buffer.data)
 
 
-def _mesh(body: Body, buffer: _Buffer) -> dict:
+def _mesh(body: Body, buffer: Buffer) -> dict:
     vertices = body.vertices.astype("f4")
     faces = body.faces.astype("u2" if len(vertices) < 65536 else "u4").reshape(-1)
     joints, weights = _skin_weights(body)
     attributes = {
-        "POSITION": buffer.accessor(vertices, _VERTICES, **_limits(vertices)),
+        "POSITION": buffer.accessor(vertices, _VERTICES, **limits(vertices)),
         "NORMAL": buffer.accessor(_normals(body), _VERTICES),
         "JOINTS_0": buffer.accessor(joints, _VERTICES),
         "WEIGHTS_0": buffer.accessor(weights, _VERTICES, normalized=True),
     }
     if body.colours is not None:
-        attributes["COLOR_0"] = buffer.accessor(_linear_colours(body.colours), _VERTICES, normalized=True)
+        # Sixteen bits, because eight linear ones leave dark colours a handful of steps.
+        colours = np.pad(linear_colours(body.colours), ((0, 0), (0, 1)), constant_values=1)
+        attributes["COLOR_0"] = buffer.accessor(np.round(colours * 65535).astype("u2"), _VERTICES, normalized=True)
     primitive = {"attributes": attributes, "indices": buffer.accessor(faces, _TRIANGLES), "material": 0}
     mesh: dict = {"name": body.name, "primitives": [primitive]}
     if body.face_shapes is not None:
@@ -185,52 +223,51 @@ def _normals(body: Body) -> np.ndarray:
     return normals.astype("f4")
 
 
-def _linear_colours(colours: np.ndarray) -> np.ndarray:
-    """(V, 3) uint8 sRGB -> (V, 4) uint16 linear light, opaque: glTF reads vertex colours as linear.
-
-    Sixteen bits, because eight linear ones leave dark colours a handful of steps. Source: IEC 61966-2-1.
-    """
+def linear_colours(colours: np.ndarray) -> np.ndarray:
+    """(V, 3) uint8 sRGB -> (V, 3) linear light 0..1, as which glTF and USD read colours. Source: IEC 61966-2-1."""
     c = colours / 255
-    linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    return np.round(np.pad(linear, ((0, 0), (0, 1)), constant_values=1) * 65535).astype("u2")
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
-def _morph_target(shapes: FaceShapes, shape: int, num_vertices: int, buffer: _Buffer) -> int:
+def _morph_target(shapes: FaceShapes, shape: int, num_vertices: int, buffer: Buffer) -> int:
     moved = np.flatnonzero(np.any(shapes.deltas[shape] != 0, axis=1))
     if len(moved) == 0:
         moved = np.array([0])  # a sparse accessor names at least one vertex
     return buffer.sparse(shapes.vertices[moved], shapes.deltas[shape][moved], num_vertices)
 
 
-def _animation(motion: Motion, body: Body, buffer: _Buffer) -> dict:
-    seconds = (np.arange(len(motion)) / motion.fps).astype("f4")
-    time = buffer.accessor(seconds, **_limits(seconds))
-    samplers, channels = [], []
-
-    def track(node: int, path: str, output: int) -> None:
-        samplers.append({"input": time, "output": output})
-        channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
-
-    quaternions = _continuous_quaternions(motion.poses)  # (55, T, 4)
+def _animation(motion: Motion, body: Body, buffer: Buffer) -> dict:
+    animation = Animation(buffer, len(motion), motion.fps)
+    quaternions = continuous_quaternions(motion.poses)  # (55, T, 4)
     view = buffer.view(quaternions)
     for j in range(skeleton.NUM_JOINTS):
-        track(j, "rotation", buffer.accessor(quaternions[j], view=view, byteOffset=j * quaternions[j].nbytes))
-    track(0, "translation", buffer.accessor((motion.translation + body.joints[0]).astype("f4")))
+        animation.track(j, "rotation", quaternions[j], view=view, byteOffset=j * quaternions[j].nbytes)
+    animation.track(0, "translation", motion.translation + body.joints[0])
     face = motion.shown_face()
     if face is not None and body.face_shapes is not None:
-        track(_MESH_NODE, "weights", buffer.accessor(face.astype("f4").reshape(-1)))
-    return {"name": "motion", "samplers": samplers, "channels": channels}
+        animation.track(_MESH_NODE, "weights", face.reshape(-1))
+    return animation.document
 
 
-def _continuous_quaternions(poses: np.ndarray) -> np.ndarray:
-    """(T, 55, 3) axis-angle -> (55, T, 4) float32 (x, y, z, w); neighbours in time have the same sign.
+class Animation:
+    """Tracks with a key at each frame."""
 
-    q and -q are one rotation, but a player that interpolates them number by number would spin between the two.
-    """
+    def __init__(self, buffer: Buffer, num_frames: int, fps: float, name: str = "motion"):
+        seconds = (np.arange(num_frames) / fps).astype("f4")
+        self._buffer, self._time = buffer, buffer.accessor(seconds, **limits(seconds))
+        self.document: dict = {"name": name, "samplers": [], "channels": []}
+
+    def track(self, node: int, path: str, keys: np.ndarray, **where) -> None:
+        """Add what a node does: (T, 4) `rotation` as (x, y, z, w), (T, 3) `translation`, or (T * shapes,) `weights`."""
+        samplers, channels = self.document["samplers"], self.document["channels"]
+        samplers.append({"input": self._time, "output": self._buffer.accessor(keys.astype("f4"), **where)})
+        channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
+
+
+def continuous_quaternions(poses: np.ndarray) -> np.ndarray:
+    """(T, J, 3) axis-angle -> (J, T, 4) float32 (x, y, z, w), `rotation.without_flips`."""
     result = np.empty((poses.shape[1], len(poses), 4), "f4")
     for j in range(len(result)):  # joint by joint: all at once take gigabytes for an hour
-        quaternions = rotation.axis_angle_to_quaternion(poses[:, j].astype(np.float64))[:, [1, 2, 3, 0]]
-        turned_over = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
-        quaternions[1:] *= np.where(np.cumsum(turned_over) % 2, -1.0, 1.0)[:, None]
-        result[j] = quaternions
+        quaternions = rotation.axis_angle_to_quaternion(poses[:, j].astype(np.float64))
+        result[j] = rotation.without_flips(quaternions)[:, [1, 2, 3, 0]]
     return result

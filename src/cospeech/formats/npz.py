@@ -2,7 +2,8 @@
 
 Written with the keys, shapes and types of BEAT2 (`betas`, `poses`, `expressions`, `trans`, `model`, `gender`,
 `mocap_frame_rate`), which are also those the SMPL-X Blender add-on asks for, and with three more that other tools
-pass over: `face` (T, 52), `face_names` (52,), and `metadata`, a JSON object of strings.
+pass over: `face` (T, 52), `face_names` (52,), and `metadata`, a JSON object of strings. Or with those of AMASS, with z
+up, as SMPL-X ("amass") or SMPL-H ("amass-smplh", of the average body).
 
 Read: files written here, BEAT2 [1], and AMASS [2] as SMPL-X (165 pose columns) or SMPL-H (156: no jaw, no eyes).
 What a file does not say and had to be assumed is told in `Motion.metadata["assumed"]`.
@@ -33,27 +34,75 @@ _AMASS_KEYS = {"surface_model_type", "root_orient", "markers_latent", "dmpls", "
 _AMASS_TO_Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # (x, y, z) -> (x, z, -y)
 _SMPLH_JOINTS = tuple(j for j in range(skeleton.NUM_JOINTS) if j not in (22, 23, 24))  # all but jaw and eyes
 _SMPLH_REST_PELVIS = np.array([-0.0018, -0.2233, 0.0282], np.float32)  # of the average SMPL body, metres
+_AMASS_BETAS = 16
 _FLAT_HANDS = "finger rotations are total (flat hand = 0)"
 _MAX_BYTES = 2**31  # of all arrays together: more than ten hours at 30 fps
 
 
-def write(motion: Motion, path: str | Path) -> None:
-    """Write a motion as BEAT2 does. Reading it back gives the same arrays bit for bit."""
-    whole = round(motion.fps) == motion.fps
-    face: dict[str, Any] = {} if motion.face is None else {"face": motion.face, "face_names": np.array(skeleton.ARKIT)}
+def write(motion: Motion, path: str | Path, layout: str = "beat2") -> None:
+    """Write a motion as BEAT2 does, or AMASS. Reading it back as BEAT2 has it gives the same arrays bit for bit.
+
+    Args:
+        layout: beat2, amass or amass-smplh. Those of AMASS have no place for expressions and face, and that of SMPL-H
+            none for jaw, eyes and the body shape of SMPL-X.
+    """
+    arrays = {
+        **_LAYOUTS[layout](motion),
+        "gender": motion.metadata.get("gender", "neutral"),
+        "metadata": json.dumps(dict(motion.metadata)),
+    }
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            betas=motion.betas,
-            poses=motion.poses.reshape(len(motion), skeleton.NUM_JOINTS * 3),
-            expressions=motion.expressions.astype(np.float64),
-            trans=motion.translation.astype(np.float64),
-            model="smplx2020",
-            gender=motion.metadata.get("gender", "neutral"),
-            mocap_frame_rate=np.int32(motion.fps) if whole else np.float64(motion.fps),
-            metadata=json.dumps(dict(motion.metadata)),
-            **face,
-        )
+        np.savez_compressed(file, **arrays)
+
+
+def _as_beat2(motion: Motion) -> dict[str, Any]:
+    whole = round(motion.fps) == motion.fps
+    return {
+        "betas": motion.betas,
+        "poses": motion.poses.reshape(len(motion), skeleton.NUM_JOINTS * 3),
+        "expressions": motion.expressions.astype(np.float64),
+        "trans": motion.translation.astype(np.float64),
+        "model": "smplx2020",
+        "mocap_frame_rate": np.int32(motion.fps) if whole else np.float64(motion.fps),
+        **({} if motion.face is None else {"face": motion.face, "face_names": np.array(skeleton.ARKIT)}),
+    }
+
+
+def _as_amass(motion: Motion) -> dict[str, Any]:
+    poses, translation = _turned(motion.poses, motion.translation, _AMASS_TO_Y_UP.T)
+    poses = poses.reshape(len(motion), skeleton.NUM_JOINTS * 3)
+    parts = {"root_orient": 3, "pose_body": 66, "pose_jaw": 69, "pose_eye": 75, "pose_hand": 165}  # where each ends
+    return {
+        "surface_model_type": "smplx",
+        "mocap_frame_rate": np.float64(motion.fps),
+        "mocap_time_length": np.float64(motion.duration_s),
+        "trans": translation.astype(np.float64),
+        "poses": poses.astype(np.float64),
+        **dict(zip(parts, np.split(poses.astype(np.float64), [*parts.values()][:-1], axis=1), strict=True)),
+        "betas": motion.betas[:_AMASS_BETAS].astype(np.float64),
+        "num_betas": np.int64(_AMASS_BETAS),
+    }
+
+
+def _as_amass_smplh(motion: Motion) -> dict[str, Any]:
+    poses, translation = _turned(motion.poses, motion.translation, _AMASS_TO_Y_UP.T)
+    return {
+        "mocap_framerate": np.float64(motion.fps),
+        "trans": (translation + (skeleton.REST_PELVIS - _SMPLH_REST_PELVIS)).astype(np.float64),
+        "poses": poses[:, _SMPLH_JOINTS].reshape(len(motion), -1).astype(np.float64),
+        "betas": np.zeros(_AMASS_BETAS),  # those of SMPL-X are of another space
+        "dmpls": np.zeros((len(motion), 8)),
+    }
+
+
+_LAYOUTS = {"beat2": _as_beat2, "amass": _as_amass, "amass-smplh": _as_amass_smplh}
+
+
+def _turned(poses: np.ndarray, translation: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A motion (T, 55, 3), (T, 3) in a world turned by (3, 3); the rest pelvis, a place in the body, is not."""
+    poses = poses.copy()
+    poses[:, 0] = rotation.matrix_to_axis_angle(turn @ rotation.axis_angle_to_matrix(poses[:, 0]))
+    return poses, (translation + skeleton.REST_PELVIS) @ turn.T - skeleton.REST_PELVIS
 
 
 def read(path: str | Path) -> Motion:
@@ -79,9 +128,7 @@ def read(path: str | Path) -> Motion:
         betas = np.zeros(NUM_BETAS)
         assumed.append("SMPL-H poses on the average SMPL-X body (betas dropped, jaw and eyes at rest)")
     if _AMASS_KEYS & names and "expressions" not in names:
-        turn = _AMASS_TO_Y_UP
-        poses[:, 0] = rotation.matrix_to_axis_angle(turn @ rotation.axis_angle_to_matrix(poses[:, 0]))
-        translation = (translation + skeleton.REST_PELVIS) @ turn.T - skeleton.REST_PELVIS
+        poses, translation = _turned(poses, translation, _AMASS_TO_Y_UP)
         assumed.append("AMASS has z up, turned to y up")
     expressions = arrays.get("expressions", np.zeros((len(poses), 0)))
     metadata = _metadata(path, arrays)
