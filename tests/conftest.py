@@ -8,7 +8,7 @@ import torch
 
 from cospeech import Speech
 
-pytest_plugins = ("small_tmr", "readers")
+pytest_plugins = ("local_host", "readers", "small_tmr")
 
 # For networks this small, threads that wait for each other cost more than they save; here and in what tests start.
 torch.set_num_threads(1)
@@ -31,6 +31,12 @@ def speech_wav(speech, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "talk.wav"
     soundfile.write(path, speech.samples, speech.rate)
     return path
+
+
+@pytest.fixture(scope="session")
+def jfk_flac() -> Path:
+    """Eleven seconds of a human voice."""
+    return Path(__file__).parents[1] / "examples" / "jfk.flac"
 
 
 def speech_like(duration_s: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:

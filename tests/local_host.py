@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
+
+from cospeech.download import transfer
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _PAGE = 3  # entries of a listing at a time
 
@@ -160,3 +164,12 @@ def serve() -> Iterator[LocalHost]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A host on this machine; nobody waits between attempts."""
+    monkeypatch.setattr(transfer, "_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve() as local:
+        yield local

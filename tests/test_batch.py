@@ -2,7 +2,7 @@
 
 import pytest
 
-from cospeech.batch import Job, jobs, words_of
+from cospeech.batch import Job, jobs, transcripts_of, words_of
 from cospeech.errors import CospeechError
 
 
@@ -108,3 +108,17 @@ def test_a_list_of_beat2_means_its_tests_with_their_words(tmp_path):
     (tmp_path / "test.csv").write_text("id,type\n2_scott_a,train\n")
     with pytest.raises(CospeechError, match="no recording of type test"):
         jobs(tmp_path / "test.csv", tmp_path / "out", ".npz")
+
+
+def test_transcripts_are_found_by_name(tmp_path):
+    for name in ("a.wav", "b.wav", "a.txt", "b.lab", "B.wav.txt"):
+        (tmp_path / name).touch()
+    made = [Job(tmp_path / f"{name}.wav", tmp_path / f"{name}.TextGrid") for name in "abc"]
+    beside = [tmp_path / "a.txt", tmp_path / "b.lab"]
+    assert transcripts_of(made, None) == [*beside, None]
+    assert transcripts_of(made[:2], tmp_path) == beside
+    assert transcripts_of(made[:1], tmp_path / "other.txt") == [tmp_path / "other.txt"]
+    with pytest.raises(CospeechError, match="give the folder that holds a transcript for each"):
+        transcripts_of(made, tmp_path / "a.txt")
+    with pytest.raises(CospeechError, match=r"c\.txt \(or \.lab\) is not in it \(1 of 3 are not\)"):
+        transcripts_of(made, tmp_path)

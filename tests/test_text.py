@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cospeech.errors import DataError
-from cospeech.text import PAD, UNKNOWN, Word, read_words, word_indices, write_words
+from cospeech.text import PAD, UNKNOWN, Word, read_tiers, read_words, word_indices, write_tiers, write_words
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -247,3 +247,14 @@ def test_no_words_are_padding_and_case_counts():
 def test_of_words_that_overlap_the_earlier_counts():
     words = [Word("a", 0, 1), Word("b", 0.5, 0.8), Word("c", 0.9, 2)]
     assert word_indices(words, 5, 2, {"": 4, "a": 5, "b": 6, "c": 7}).tolist() == [5, 5, 5, 7, 7]
+
+
+def test_tiers_are_written_side_by_side_and_read_back(tmp_path):
+    words = [Word("hi", 0.5, 1.0), Word('"you"', 1.0, 2.0)]
+    phones = [Word("HH", 0.5, 0.6), Word("AY", 0.6, 1.0), Word("Y", 1.0, 2.25)]
+    write_tiers(tmp_path / "talk.TextGrid", {"words": words, "phones": phones}, 2.2)
+    tiers = read_tiers(tmp_path / "talk.TextGrid")
+    assert list(tiers) == ["words", "phones"]
+    assert tiers["words"] == [Word("", 0, 0.5), *words, Word("", 2.0, 2.25)]  # to the end of all
+    assert tiers["phones"] == [Word("", 0, 0.5), *phones]
+    assert read_words(tmp_path / "talk.TextGrid") == tuple(tiers["words"])

@@ -8,6 +8,8 @@ from pathlib import Path
 from cospeech.audio import SUFFIXES
 from cospeech.errors import AudioError, FormatError
 
+TRANSCRIPTS = (".txt", ".lab")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -75,6 +77,30 @@ def words_of(jobs: list[Job], words: Path | None) -> list[Path | tuple[()]]:
     if missing:
         raise FormatError(f"{words}: {missing[0]} is not in it ({len(missing)} of {len(grids)} are not).")
     return list(grids)
+
+
+def transcripts_of(jobs: list[Job], transcript: Path | None) -> list[Path | None]:
+    """The transcript of each recording, .txt or .lab; None where there is none.
+
+    Args:
+        transcript: A transcript for one recording, or a folder with one of the same name for every recording. None:
+            that of the same name beside each recording, if there is one.
+    """
+    if transcript is not None and not transcript.is_dir():
+        if len(jobs) > 1:
+            raise FormatError(f"{transcript}: for several recordings give the folder that holds a transcript for each.")
+        return [transcript]
+    found = [_transcript(transcript or job.audio.parent, job.audio.stem) for job in jobs]
+    missing = [job.audio.stem for job, path in zip(jobs, found, strict=True) if path is None]
+    if transcript is not None and missing:
+        raise FormatError(
+            f"{transcript}: {missing[0]}.txt (or .lab) is not in it ({len(missing)} of {len(found)} are not)."
+        )
+    return found
+
+
+def _transcript(folder: Path, stem: str) -> Path | None:
+    return next((path for suffix in TRANSCRIPTS if (path := folder / f"{stem}{suffix}").is_file()), None)
 
 
 def _not_onto_themselves(jobs: list[Job]) -> list[Job]:

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cospeech import config as configs
-from cospeech import wav2vec2
+from cospeech import systems, wav2vec2
 from cospeech.errors import CheckpointError, ConfigError, FormatError
 from cospeech.formats.output import check_target as check_target_file
 from cospeech.models.embedder import Embedder
@@ -216,7 +216,8 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> Checkp
     except ConfigError as error:
         raise CheckpointError(f"{error} The checkpoint may be of a newer version of cospeech.") from None
     statistics = {name: tensor.to(device) for name, tensor in _read_tensors(directory / STATISTICS).items()}
-    _check_shapes(directory / STATISTICS, statistics, config.statistics_shapes())
+    more = {name: shape for name, shape in systems.FOR_MEASURES.items() if name in statistics}
+    _check_shapes(directory / STATISTICS, statistics, config.statistics_shapes() | more)
     networks = _read_network(directory / WEIGHTS, config.build, device)
     card = (directory / CARD).read_text(encoding="utf-8")
     vocabulary = _read_vocabulary(directory / VOCABULARY, config) if VOCABULARY in sums else None

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cospeech import features, humanml3d, quirks
+from cospeech import features, humanml3d, quirks, skeleton
 from cospeech.errors import ConfigError
 from cospeech.guidance import GuidanceConfig
 from cospeech.models import mambatalk
@@ -18,6 +18,10 @@ from cospeech.models.talker import Talker, TalkerConfig
 from cospeech.models.tmr import MotionEncoder, TmrConfig
 from cospeech.models.tokenizer import Tokenizer, TokenizerConfig
 from cospeech.motion import MAX_FPS
+
+# Statistics that a checkpoint may hold besides: how fast the joints were, m/s, in what it has learned from. No network
+# asks for it; `cospeech evaluate --joint-speed` does.
+FOR_MEASURES: dict[str, tuple[int, ...]] = {"joint_speed": (skeleton.NUM_JOINTS,)}
 
 
 @dataclass(frozen=True)

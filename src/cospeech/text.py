@@ -52,14 +52,7 @@ def read_words(path: Path) -> tuple[Word, ...]:
 
 def read_tiers(path: Path) -> dict[str, list[Word]]:
     """All interval tiers of a TextGrid by name, at least one, pauses included. Formats as in `read_words`."""
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a TextGrid in UTF-8 or UTF-16. Save it from Praat as a text file.") from None
+    text = read_text(path, "TextGrid")
     try:
         tiers = _interval_tiers(text)
         if not tiers:
@@ -70,24 +63,49 @@ def read_tiers(path: Path) -> dict[str, list[Word]]:
         raise DataError(f"{path}: not a Praat TextGrid with words: {reason}.") from None
 
 
-def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
-    """Write a TextGrid in Praat's long format, UTF-8: one tier "words" from 0 to `duration_s`, pauses empty.
+def read_text(path: Path, kind: str = "text") -> str:
+    """A text file in UTF-8, or in UTF-16 with its mark. `kind` is what an error calls it."""
+    try:
+        raw = Path(path).read_bytes()
+        return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a {kind} in UTF-8 or UTF-16. Save it as a plain text file.") from None
 
-    Words may not overlap. Times are written to a microsecond.
+
+def write_words(path: Path, words: Sequence[Word], duration_s: float) -> None:
+    """Write a TextGrid with one tier "words", as `write_tiers` does."""
+    write_tiers(path, {"words": words}, duration_s)
+
+
+def write_tiers(path: Path, tiers: Mapping[str, Sequence[Word]], duration_s: float) -> None:
+    """Write a TextGrid in Praat's long format, UTF-8: tiers by name, each from 0 to `duration_s`, pauses empty.
+
+    The words, or phones, of a tier may not overlap. Times are written to a microsecond.
     """
-    for before, word in pairwise(words):
-        if word.start_s < before.end_s:
-            raise DataError(f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends.")
-    intervals = _with_pauses(words, duration_s)
-    end_s = intervals[-1].end_s
+    for words in tiers.values():
+        for before, word in pairwise(words):
+            if word.start_s < before.end_s:
+                raise DataError(
+                    f"The word {word.text!r} at {word.start_s:g} s begins before the one in front of it ends."
+                )
+    end_s = max([duration_s, *(words[-1].end_s for words in tiers.values() if words)])
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end_s:.6f}"]
-    lines += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
-    lines += ['        name = "words"', "        xmin = 0", f"        xmax = {end_s:.6f}"]
-    lines += [f"        intervals: size = {len(intervals)}"]
-    for number, interval in enumerate(intervals, start=1):
-        mark = interval.text.replace('"', '""')
-        lines += [f"        intervals [{number}]:", f"            xmin = {interval.start_s:.6f}"]
-        lines += [f"            xmax = {interval.end_s:.6f}", f'            text = "{mark}"']
+    lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
+    for tier, (name, words) in enumerate(tiers.items(), start=1):
+        intervals = with_pauses(words, end_s)
+        lines += [
+            f"    item [{tier}]:",
+            '        class = "IntervalTier"',
+            f'        name = "{name}"',
+            "        xmin = 0",
+        ]
+        lines += [f"        xmax = {end_s:.6f}", f"        intervals: size = {len(intervals)}"]
+        for number, interval in enumerate(intervals, start=1):
+            mark = interval.text.replace('"', '""')
+            lines += [f"        intervals [{number}]:", f"            xmin = {interval.start_s:.6f}"]
+            lines += [f"            xmax = {interval.end_s:.6f}", f'            text = "{mark}"']
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -110,8 +128,8 @@ def word_indices(words: Sequence[Word], num_frames: int, fps: float, vocabulary:
     return indices
 
 
-def _with_pauses(words: Sequence[Word], duration_s: float) -> list[Word]:
-    """The same words, which may overlap, with a `PAUSE` wherever nothing is said."""
+def with_pauses(words: Sequence[Word], duration_s: float) -> list[Word]:
+    """The same words, which may overlap, with a `PAUSE` wherever nothing is said, up to `duration_s` at least."""
     intervals: list[Word] = []
     end_s = 0.0
     for word in words:

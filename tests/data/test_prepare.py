@@ -120,6 +120,31 @@ def test_ray_is_an_extra(tmp_path, monkeypatch):
         prepare.run(jobs(1), tmp_path / "store", "made up", engine="ray")
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+def test_ray_makes_the_same_store_in_processes_of_its_own(tmp_path):
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        some = [
+            Job(f"clip {n}", partial(beat2.read, beat2.Take(tmp_path, f"1_a_0_{n}_{n}", "train", "english")))
+            for n in range(3)
+        ]
+        for n in range(2):
+            take(tmp_path, f"1_a_0_{n}_{n}")
+        prepare.run(some, tmp_path / "ray", "made up", engine="ray")
+    finally:
+        ray.shutdown()
+    prepare.run(some, tmp_path / "local", "made up")
+    assert ids(tmp_path / "ray") == ids(tmp_path / "local") == ["beat2/1_a_0_0_0", "beat2/1_a_0_1_1"]
+    assert Store(tmp_path / "ray").dropped() == Store(tmp_path / "local").dropped()
+    for one, other in zip(
+        Store(tmp_path / "ray").clips("train"), Store(tmp_path / "local").clips("train"), strict=True
+    ):
+        np.testing.assert_array_equal(one.poses, other.poses)
+        np.testing.assert_allclose(one.speech, other.speech, atol=1e-5)
+
+
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "a/b", "-1/4", "1/2/3"])
 def test_parts_that_make_no_sense(text):
     with pytest.raises(ConfigError, match="must be like 2/8"):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from cospeech import cli, positions, rotation
 from cospeech.body import joint_positions, mannequin
@@ -55,3 +55,24 @@ def test_the_command_measures_the_part_that_is_asked_for(tmp_path, rng, capsys):
     ):
         assert cli.main(["statistics", str(tmp_path / "store"), *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_speeds_of_joints_are_read_from_either_kind_of_file(tmp_path):
+    speeds = np.linspace(0, 1, 55, dtype=np.float32)
+    np.save(tmp_path / "published.npy", speeds.astype(np.float64))
+    save_file({"joint_speed": speeds, "else": speeds}, tmp_path / "ours.safetensors")
+    for name in ("published.npy", "ours.safetensors"):
+        np.testing.assert_array_equal(measures.read_joint_speed(tmp_path / name), speeds)
+
+
+@pytest.mark.parametrize("bad", [np.zeros(54), np.full(55, np.nan), np.full(55, -1.0), None])
+def test_files_of_other_speeds_are_one_line(bad, tmp_path):
+    for name in ("speeds.npy", "speeds.safetensors"):
+        path = tmp_path / name
+        path.write_bytes(b"nothing")
+        if bad is not None:
+            np.save(path, bad) if path.suffix == ".npy" else save_file({"joint_speed": bad}, path)
+        with pytest.raises(DataError, match=rf"{name}: (must hold 55 speeds|cannot be read|is neither)"):
+            measures.read_joint_speed(path)
+    with pytest.raises(DataError, match="is neither"):
+        measures.read_joint_speed(tmp_path)

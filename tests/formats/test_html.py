@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 import sys
 import time
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from chromium import BROWSER, FLAGS, in_browser
 
 from cospeech import skeleton
 from cospeech.body import joint_positions, mannequin
@@ -20,17 +20,7 @@ from cospeech.motion import Motion
 from cospeech.speech import Speech
 
 ROOT = Path(__file__).resolve().parents[2]
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
-    *("--autoplay-policy=no-user-gesture-required", "--disable-background-networking", "--disable-component-update"),
-    *("--no-first-run", "--disable-default-apps", "--disable-sync"),
-]
 RATE = 16_000
-in_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
 
 
 @pytest.fixture(scope="module")

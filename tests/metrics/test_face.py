@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import published_metrics as published
 import pytest
+from smplx_file import smplx_arrays
 
 from cospeech import skeleton
-from cospeech.body import mannequin, skin
+from cospeech.body import load_smplx, mannequin, skin
 from cospeech.errors import MotionError
 from cospeech.metrics import face
 from cospeech.metrics.interval import estimate
@@ -113,3 +114,13 @@ def test_a_smplx_head_is_what_jaw_expressions_and_correctives_move(rng):
     shown = rng.normal(size=(2, 100)).astype(np.float32)
     whole, seen = (skin(each, poses, place, None, shown) for each in (head, part))
     np.testing.assert_allclose(seen, whole[:, [5, 7, 9]], atol=1e-6)
+
+
+def test_meshes_are_those_of_skinning(tmp_path, rng):
+    np.savez(tmp_path / "body.npz", **smplx_arrays(rng, directions=400))
+    body = load_smplx(tmp_path / "body.npz")
+    poses = np.zeros((5, 55, 3), np.float32)
+    poses[:, skeleton.JAW] = rng.normal(0, 0.3, (5, 3))
+    expressions = rng.normal(size=(5, 100)).astype(np.float32)
+    whole = skin(body, poses, np.zeros((5, 3), np.float32), expressions=expressions)
+    np.testing.assert_allclose(face.meshes(body, poses[:, skeleton.JAW], expressions), whole, atol=1e-5)

@@ -80,6 +80,9 @@ def test_draws_are_those_of_any_run_of_as_many_clips(rng):
     samples = frechet.resampled(one, real, 30)
     np.testing.assert_allclose(samples, 3, atol=1e-6)  # whichever clips are drawn, they are shifted by 1 in three
     np.testing.assert_allclose(frechet.resampled(other, real, 30), 12, atol=1e-6)
+    np.testing.assert_array_equal(frechet.resampled_each([other, one], real, 30)[1], samples)
+    estimates = frechet.frechet_estimates([one, other], real, 30)
+    assert estimates == [frechet_estimate(each, real, 30) for each in (one, other)]
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,35 @@
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from chromium import BROWSER, FLAGS, in_browser
+from smplx_file import smplx_arrays
 
 from cospeech import checkpoint, cli, load_motion
+from cospeech.body import joint_positions, load_smplx
 from cospeech.data import standing
-from cospeech.data.store import write_store
+from cospeech.data.store import Store, write_store
 from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import ConfigError, DataError
+from cospeech.formats import npz
+from cospeech.metrics import diversity
+from cospeech.models.embedder import Embedder, EmbedderConfig
 from cospeech.motion import Motion
+from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import beside, compare, evaluate, report, scores
 from cospeech.recipes.evaluate import Evaluate, learned_from
 from cospeech.smoothing import smooth
+from cospeech.systems import EmbedderModel
 
 SECONDS = 12
 
@@ -57,13 +71,9 @@ def model(tmp_path_factory):
 def embedder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embedder") / "embedder"
     torch.manual_seed(0)
-    from cospeech.models.embedder import Embedder, EmbedderConfig
-    from cospeech.systems import EmbedderModel
-
-    network = Embedder(EmbedderConfig())
-    checkpoint.save_embedder(
-        checkpoint.StoredEmbedder(EmbedderModel("e", "free", EmbedderConfig()), network, "# e\n"), folder
-    )
+    config = EmbedderConfig(widths=(2, 2, 2, 1))  # decompositions of 240 by 240 numbers take most of an evaluation
+    made = checkpoint.StoredEmbedder(EmbedderModel("e", "free", config), Embedder(config), "# e\n")
+    checkpoint.save_embedder(made, folder)
     return folder
 
 
@@ -72,7 +82,9 @@ def run(store, model, embedder, tmp_path_factory):
     """One evaluation for all tests that only look."""
     out = tmp_path_factory.mktemp("run") / "out"
     arguments = ["evaluate", str(model), str(store), "--out", str(out), "--embedder", str(embedder), "--workers", "1"]
-    assert cli.main(arguments) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SHOWN", 1)
+        assert cli.main(arguments) == 0
     return out
 
 
@@ -100,7 +112,7 @@ def test_every_system_is_measured_on_every_clip(run):
 
 def test_what_is_measured_is_what_was_generated(run, store):
     paths = sorted((run / "motions").iterdir())
-    assert [path.name for path in paths] == [f"beat2_{n}_a_0_1_1.npz" for n in (2, 3, 4)]
+    assert [path.name for path in paths] == [f"beat2%2F{n}_a_0_1_1.npz" for n in (2, 3, 4)]
     assert [len(load_motion(path)) for path in paths] == [360, 360, 150]
 
 
@@ -109,21 +121,32 @@ def test_the_page_has_tables_plots_players_and_marks(run):
     assert page.count("<svg") > 10
     assert "beat2/3_a_0_1_1*" in page
     assert "named in the model&#x27;s CARD" in page
-    for player in set(__import__("re").findall(r'src="(players/[^"]+)"', page)):
+    players = set(re.findall(r'src="(players/[^"]+)"', page))
+    assert len(players) == 2 * 2  # the best clip and the worst, made and real
+    for player in players:
         assert (run / player).stat().st_size > 100_000
 
 
-def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model, tmp_path, monkeypatch):
-    out = tmp_path / "out"
+def begun(run, out):
+    """A run that has made its motions and was then interrupted."""
     shutil.copytree(run / "motions", out / "motions")
     shutil.copy(run / "settings.json", out)
-    (out / "motions" / "beat2_3_a_0_1_1.npz").unlink()
+    return out
+
+
+def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model, tmp_path, monkeypatch):
+    out = begun(run, tmp_path / "out")
+    (out / "motions" / "beat2%2F3_a_0_1_1.npz").unlink()
     made = []
     monkeypatch.setattr(evaluate, "_generate_one", lambda *a: made.append(a[2].info.id) or generate_one(*a))
     settings = Evaluate(str(model), store, out)
     content = evaluate.run(settings, quiet)
     assert made == ["beat2/3_a_0_1_1"]
     assert any("No Fréchet distances" in note for note in content["notes"])
+    made.clear()
+    monkeypatch.setattr(evaluate, "_all", None)  # nothing is measured again, either
+    assert evaluate.run(settings, quiet) == content
+    assert made == []
     with pytest.raises(ConfigError, match="was begun with other settings"):
         evaluate.run(replace(settings, seed=1), quiet)
     with pytest.raises(ConfigError, match="holds other files"):
@@ -131,6 +154,33 @@ def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model,
 
 
 generate_one = evaluate._generate_one
+
+
+def test_who_is_killed_in_the_middle_of_generation_goes_on(run, store, model, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    script = (
+        "import sys, time; sys.path[:0] = sys.argv[1:3]; import test_evaluate as t; from pathlib import Path;"
+        "t.evaluate._generate_one = lambda *a: (t.generate_one(*a), time.sleep(0.5));"
+        "t.evaluate.run(t.Evaluate(sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5])), t.quiet)"
+    )
+    here = Path(__file__).parent
+    process = subprocess.Popen([sys.executable, "-c", script, *map(str, (here, here.parent, model, store, out))])
+    while not list(out.glob("motions/[!.]*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (out / "motions" / ".half-written.npz").write_bytes(b"what a killed process leaves")
+    there = {path: path.stat().st_mtime_ns for path in out.glob("motions/[!.]*")}
+    assert 0 < len(there) < 3
+    assert not (out / "report.json").exists()
+    monkeypatch.setattr(evaluate, "_all", None)
+    with pytest.raises(TypeError):
+        evaluate.run(Evaluate(str(model), store, out), quiet)
+    assert {path: path.stat().st_mtime_ns for path in there} == there
+    for path in out.glob("motions/[!.]*"):
+        np.testing.assert_allclose(load_motion(path).poses, load_motion(run / "motions" / path.name).poses, atol=1e-4)
+    assert len(list(out.glob("motions/[!.]*"))) == 3
 
 
 class quiet:
@@ -144,49 +194,110 @@ class quiet:
         pass
 
 
-def test_the_published_protocol_shows_the_model_the_real_beginning_and_keeps_the_real_face(
-    store, model, tmp_path, monkeypatch
-):
+def test_the_published_protocol_shows_the_model_the_real_beginning(store, model, tmp_path, monkeypatch):
     asked = []
-    from cospeech.pipeline import SynTalkerPipeline
-
     whole = SynTalkerPipeline.generate
     monkeypatch.setattr(
         SynTalkerPipeline,
         "generate",
         lambda self, speech, **how: asked.append(how) or whole(self, speech, **{**how, "sampler": None}),
     )
-    content = evaluate.run(Evaluate(str(model), store, tmp_path / "out", "published"), quiet)
+    measured = []
+    monkeypatch.setattr(evaluate, "_all", lambda measuring, *_: measured.append(measuring))
+    with pytest.raises(TypeError):
+        evaluate.run(Evaluate(str(model), store, tmp_path / "out", "published"), quiet)
     assert {how["sampler"] for how in asked} == {"ddpm"}
     assert all(isinstance(how["seed_motion"], Motion) for how in asked)
-    assert content["protocol"] == "published"
-    measuring = beside.Measuring(
-        store,
-        (1,),
-        (tmp_path / "out" / "motions" / "beat2_2_a_0_1_1.npz",),
-        "published",
-        None,
-        None,
-        np.ones(55),
-        np.zeros((55, 3)),
-        None,
+    (measuring,) = measured
+    assert measuring.protocol == "published"
+
+
+def measuring(store, paths, protocol="published", body=None):
+    """Of all clips that are for testing."""
+    return beside.Measuring(
+        store, (1, 2, 3)[: len(paths)], tuple(paths), protocol, body, None, np.ones(55), np.zeros((55, 3)), None
     )
-    clip = measuring.store.clip(1)
-    np.testing.assert_array_equal(beside.SYSTEMS["model"](measuring, clip, 0).poses[:, 22], clip.poses[:, 22])
 
 
-def test_two_processes_measure_the_same(run, store, model, embedder, tmp_path):
-    out = tmp_path / "out"
-    shutil.copytree(run / "motions", out / "motions")
-    shutil.copy(run / "settings.json", out)
-    arguments = ["evaluate", str(model), str(store), "--out", str(out), "--embedder", str(embedder), "--workers", "2"]
-    assert cli.main(arguments) == 0
-    one, two = (evaluate.read_report(folder)["systems"] for folder in (run, out))
-    for system in one:
-        for name, found in one[system]["measures"].items():
-            np.testing.assert_allclose(
-                np.array(two[system]["measures"][name], float), np.array(found, float), rtol=1e-3, atol=1e-5
-            )
+def test_only_who_has_no_face_is_measured_with_the_real_one(store, tmp_path):
+    clip = Store(store).clip(1)
+    real = scores.motion_of(clip)
+    poses = real.poses.copy()
+    poses[:, 22] = 0.3
+    for name, face in (("faceless", None), ("with a face", np.full((len(real), 52), 0.2))):
+        npz.write(Motion(poses, real.translation, face=face), tmp_path / f"{name}.npz")
+    of = lambda name, **how: beside.SYSTEMS["model"](measuring(store, [tmp_path / name], **how), clip, 0)  # noqa: E731
+    np.testing.assert_array_equal(of("faceless.npz").poses[:, 22], clip.poses[:, 22])
+    np.testing.assert_array_equal(of("with a face.npz").poses[:, 22], poses[:, 22])
+    np.testing.assert_array_equal(of("faceless.npz", protocol="corrected").poses[:, 22], poses[:, 22])
+
+
+def test_all_are_measured_over_the_frames_that_the_model_made(store, tmp_path):
+    clip = Store(store).clip(1)
+    npz.write(scores.motion_of(clip)[0:8], tmp_path / "short.npz")
+    of_clip, lengths = scores.of_clip, []
+
+    def spy(made, real, speech, onsets, *rest):
+        lengths.append((len(made), len(real), round(speech.duration_s * 30)))
+        return of_clip(made, real, speech, onsets, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "of_clip", spy)
+        measuring(store, [tmp_path / "short.npz"] * 2)(0)
+    assert set(lengths) == {(240, 240, 240)}
+    assert len(lengths) == 5
+
+
+def test_faces_are_measured_on_the_body_of_a_smplx_file_with_the_shape_of_the_person(tmp_path, rng):
+    shapes = smplx_arrays(rng, directions=400)
+    np.savez(tmp_path / "body.npz", **shapes)
+    clips = [replace(talk(n), expressions=rng.normal(size=(360, 100)).astype(np.float32)) for n in (1, 2)]
+    clips = [replace(clip, betas=np.full(300, n, np.float32)) for n, clip in enumerate(clips)]
+    clips = [replace(clip, info=replace(clip.info, has_expressions=True)) for clip in clips]
+    write_store(tmp_path / "store", clips)
+    real = [scores.motion_of(clip) for clip in clips]
+    paths = [tmp_path / f"{n}.npz" for n in range(2)]
+    for path, motion in zip(paths, real, strict=True):
+        npz.write(replace(motion, expressions=motion.expressions + 0.1), path)
+    measured = beside.Measuring(
+        *(tmp_path / "store", (0, 1), tuple(paths), "corrected", tmp_path / "body.npz", None),
+        *(np.ones(55), np.zeros((55, 3)), None),
+    )
+    found = [measured(place) for place in range(2)]
+    offset = 0.1 * shapes["shapedirs"][:, :, 300:].sum(axis=-1)
+    for values in found:
+        # turned with the jaw, and shared with the head, a difference becomes a little shorter
+        assert values["model"][0]["face MSE, m^2"].value == pytest.approx((offset**2).mean(), rel=0.05)
+        assert values["ground truth"][0]["face MSE, m^2"].value == 0
+        assert values["model"][0]["LVD, m"].value < 1e-3 < values["shifted"][0]["LVD, m"].value
+    joints = joint_positions(load_smplx(tmp_path / "body.npz", clips[1].betas), real[1].poses, 0 * real[1].translation)
+    wanted = diversity.l1_diversity(joints).value
+    assert found[1]["ground truth"][0]["L1 diversity, m"].value == pytest.approx(wanted, rel=1e-5)
+    assert wanted != pytest.approx(diversity.l1_diversity(joints_of_average(tmp_path, real[1])).value, rel=1e-2)
+
+
+def joints_of_average(folder, motion):
+    return joint_positions(load_smplx(folder / "body.npz"), motion.poses, 0 * motion.translation)
+
+
+def test_speeds_of_joints_come_from_a_file(store, model, tmp_path, monkeypatch):
+    np.save(tmp_path / "speeds.npy", np.arange(55.0))
+    measured = []
+    monkeypatch.setattr(evaluate, "_all", lambda measuring, *_: measured.append(measuring))
+    monkeypatch.setattr(evaluate, "joint_speed_of", None)
+    with pytest.raises(TypeError):
+        evaluate.run(Evaluate(str(model), store, tmp_path / "out", joint_speed=tmp_path / "speeds.npy"), quiet)
+    np.testing.assert_array_equal(measured[0].joint_speed, np.arange(55))
+
+
+def test_two_processes_measure_the_same(run, store):
+    paths = sorted((run / "motions").iterdir())
+    one, two = (evaluate._all(measuring(store, paths), workers, lambda share: None) for workers in (1, 2))
+    for first, second in zip(one, two, strict=True):
+        assert first.keys() == second.keys()
+        for system in first:
+            for name, value in first[system][0].items():
+                np.testing.assert_allclose(second[system][0][name], value, rtol=1e-3, atol=1e-5)
 
 
 def test_a_store_without_test_clips_says_so(tmp_path, model):
@@ -196,6 +307,17 @@ def test_a_store_without_test_clips_says_so(tmp_path, model):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_clip_that_cannot_be_made_is_named_and_other_settings_may_follow(store, model, tmp_path, capsys):
+    command = ["evaluate", str(model), str(store), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert cli.main([*command, "--upper", "raises the hand"]) == 2
+    assert capsys.readouterr().err.startswith("error: beat2/2_a_0_1_1: The model `tiny` ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "_all", None)
+        with pytest.raises(TypeError):
+            cli.main(command)
+    assert len(list((tmp_path / "out" / "motions").iterdir())) == 3
+
+
 @pytest.mark.parametrize(
     ("card", "clip", "found"),
     [
@@ -203,6 +325,7 @@ def test_a_store_without_test_clips_says_so(tmp_path, model):
         ("takes 2_scott_0_1_10", "beat2/2_scott_0_1_1", False),
         ("takes 12_scott_0_1_1", "beat2/2_scott_0_1_1", False),
         ("beat2/2_scott_0_1_1/train", "beat2/2_scott_0_1_1/test", False),
+        ("tested on the test split of the corpus test", "beat2/2_scott_0_1_1/test", False),
         ("nothing", "beat2/2_scott_0_1_1", False),
     ],
 )
@@ -249,7 +372,9 @@ def test_who_slides_more_on_every_clip_is_worse(run, tmp_path):
     ("change", "message"),
     [
         (lambda content: content.update(protocol="published"), "different protocols"),
-        (lambda content: content["clips"].pop(), "different clips"),
+        (lambda content: content["clips"][0].update(id="other"), "different clips"),
+        (lambda content: content["settings"]["sums"].update(embedder="else"), "different embedders"),
+        (lambda content: content["settings"]["sums"].update(body="else"), "different bodies"),
         (lambda content: content.update(version=9), "is of version 9"),
     ],
 )
@@ -258,6 +383,95 @@ def test_what_cannot_be_compared(run, tmp_path, change, message):
         compare.table(run, changed(run, tmp_path / "other", change))
     with pytest.raises(DataError, match=r"holds no report\.json"):
         compare.table(run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.pop("systems"),
+        lambda content: content.update(clips=3),
+        lambda content: content["clips"][0].update(id=["x"]),
+        lambda content: content["systems"].pop("ground truth"),
+        lambda content: content["systems"]["model"]["clips"].pop(),
+        lambda content: content["systems"]["model"]["measures"].update(FGD=[1.0]),
+        lambda content: content["systems"]["model"]["measures"].update(FGD=["1", "2", "3"]),
+        lambda content: content["systems"]["model"]["clips"][0].update({"LVD, m": [1.0, "x"]}),
+        lambda content: content["settings"].pop("sums"),
+        lambda content: content.update(version=[1]),
+    ],
+)
+def test_a_report_that_somebody_tampered_with_is_one_line(run, tmp_path, change, capsys):
+    other = changed(run, tmp_path / "other", change)
+    assert cli.main(["compare", str(run), str(other)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["", "[" * 100_000, "null", "[]", '{"version": 1}'])
+def test_what_is_no_report_is_one_line(run, tmp_path, content, capsys):
+    (tmp_path / "report.json").write_text(content)
+    assert cli.main(["compare", str(run), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_embeddings_that_are_damaged_are_one_line(run, tmp_path, capsys):
+    other = changed(run, tmp_path / "other", lambda content: None)
+    whole = (other / "embeddings.npz").read_bytes()
+    for content in (whole[: len(whole) // 2], b"", whole[:2000] + bytes(200) + whole[2200:]):
+        (other / "embeddings.npz").write_bytes(content)
+        assert cli.main(["compare", str(run), str(other)]) == 2
+        assert "embeddings.npz: is missing, damaged" in capsys.readouterr().err
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_ids_and_prompts_are_text_whatever_they_hold(run, tmp_path, monkeypatch):
+    bad = "<img src=x onerror=alert(1)>$title${table}</script>&amp;"
+    content = evaluate.read_report(run)
+    content["model"] = {"name": bad, "licence": bad}
+    content["clips"] = [{**clip, "id": bad} for clip in content["clips"]]
+    content["settings"]["prompts"] = [{"part": "upper", "text": bad}]
+    content["notes"] = [bad]
+    monkeypatch.setattr(report, "_players", lambda *_: "")
+    monkeypatch.setattr(report, "_plots", lambda *_: [])
+    report.write(content, tmp_path / "report.html", None)
+    page = (tmp_path / "report.html").read_text()
+    assert "<img" not in page
+    assert "</script>" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;$title${table}&lt;/script&gt;&amp;amp;") >= 7
+
+
+class TestInBrowser:
+    pytestmark = in_browser
+
+    def test_it_is_whole_on_a_screen_and_on_a_phone(self, run):
+        sync_api = pytest.importorskip("playwright.sync_api")
+        complaints, asked = [], []
+        with sync_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+            for size in ((1200, 800), (390, 844)):  # the last one plays
+                page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+                page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+                page.on("pageerror", lambda error: complaints.append(str(error)))
+                page.on("request", lambda request: asked.append(request.url))
+                page.goto((run / "report.html").as_uri())
+                assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), size
+            assert page.locator("figure svg").count() > 10
+            player = page.locator("iframe").first
+            player.scroll_into_view_if_needed()
+            frame = player.element_handle().content_frame()
+            frame.wait_for_load_state()
+            assert frame.evaluate("cospeech.ready")
+            frame.evaluate("cospeech.play()")
+            deadline = time.monotonic() + 20
+            while not frame.evaluate("cospeech.currentTime > 0.1"):
+                assert time.monotonic() < deadline
+                page.wait_for_timeout(50)
+            browser.close()
+        assert not complaints
+        assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
 
 
 def test_every_measure_that_has_a_direction_is_one_that_is_measured(run):

@@ -13,6 +13,7 @@ import torch
 from cospeech import cli, features, load_pipeline, rotation, skeleton
 from cospeech import config as configs
 from cospeech.body import joint_positions, mannequin, skin
+from cospeech.data.statistics import read_joint_speed
 from cospeech.data.store import Store, write_store
 from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import CheckpointError, ConfigError, DataError
@@ -113,6 +114,8 @@ def test_a_trained_model_generates(made):
     motion = pipeline.generate(Speech(samples, 16_000, (Word("hello", 0.5, 1.0),)))
     assert len(motion) == 150
     assert np.isfinite(motion.poses).all()
+    speeds = read_joint_speed(made / "checkpoint" / "statistics.safetensors")
+    assert (speeds > 0).any()
     card = (made / "checkpoint" / "CARD.md").read_text()
     assert "a licence" in card
     assert "beat2: 100%" in card

@@ -8,8 +8,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 import parity
+import published_syntalker as released
 import pytest
-import released
 import soundfile
 import torch
 from conftest import speech_like

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import tyro
 
+from cospeech.cli.align import align
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
 from cospeech.cli.download import download
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "convert": convert,
     "view": view,
+    "align": align,
     "models": models,
     "bench": bench,
     "download": download,

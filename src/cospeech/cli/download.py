@@ -1,6 +1,7 @@
 """`cospeech download`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -55,7 +56,7 @@ def download(
         if value and option not in known.options:
             raise ConfigError(f"--{option} does not belong to {name}. Leave it out.")
     choice = downloads.Choice(system, language or "english", speakers, only)
-    accepted(name, choice, accept)
+    accepted({name: choice}, accept)
     with progress_bar(f"check {out}") as progress:
         plan = downloads.plan(name, out, choice, mirror, progress)
     print(_summary(plan))
@@ -67,9 +68,9 @@ def download(
             print(f"next: {command.format(out=out)}")
 
 
-def accepted(name: str, choice: "Choice", accept: bool) -> None:
-    """Show the licences of what is to be fetched, and ask where nobody has accepted them yet."""
-    _show_licences(name, choice)
+def accepted(choices: Mapping[str, "Choice"], accept: bool) -> None:
+    """Show the licences of what is to be fetched, by name, and ask where nobody has accepted them yet."""
+    _show_licences(choices)
     if not accept and not _agreed():
         raise ConfigError("The licences have not been accepted: read them above, then run it again with --accept.")
 
@@ -94,7 +95,7 @@ def _list() -> None:
     print(BODY)
 
 
-def _show_licences(name: str, choice: "Choice") -> None:
+def _show_licences(choices: Mapping[str, "Choice"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -103,7 +104,8 @@ def _show_licences(name: str, choice: "Choice") -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for source in sources(name, choice):
+    shown = {source.what: source for name, choice in choices.items() for source in sources(name, choice)}
+    for source in shown.values():
         table.add_row("[bold]what", f"[bold]{source.what}")
         table.add_row("from", source.host.page)
         table.add_row("licence", source.licence)

@@ -19,6 +19,7 @@ def evaluate(
     split: Literal["train", "val", "test"] = "test",
     embedder: Path | None = None,
     body: Path | None = None,
+    joint_speed: Path | None = None,
     upper: str = "",
     hands: str = "",
     lower: str = "",
@@ -40,9 +41,11 @@ def evaluate(
         out: Folder for motions, report.json with every value, and report.html.
         protocol: published: as the papers' code generates and measures, mistakes and all, to set beside their numbers.
             corrected: without them. See docs/metrics.md.
-        split: Which clips.
+        split: Which clips. One that the model was not trained on.
         embedder: For Fréchet distances: what `cospeech import embedder` or `cospeech train embedder` made.
         body: A SMPL-X file of your own whose joints and face are measured, as in the papers. Default: the shipped body.
+        joint_speed: Mean speeds of joints that beat consistency asks for: BEAT2's mean_vel_smplxflame_30.npy, for
+            published numbers, or what `cospeech statistics` wrote. Default: those of the store's clips for training.
         upper: As of `cospeech generate`, for every clip.
         hands: Likewise.
         lower: Likewise.
@@ -50,15 +53,13 @@ def evaluate(
         strength: Likewise.
         timeline: Likewise.
         seed: Likewise.
-        steps: Likewise.
+        steps: Diffusion steps, instead of those of the protocol.
         device: cpu, cuda for all there are, cuda:1, ...
         workers: Processes that measure. Default: one for each core.
     """
     import os
 
-    from rich.console import Console
-    from rich.table import Table
-
+    from cospeech.cli.tables import print_table
     from cospeech.prompts import of_parts, read_timeline
     from cospeech.recipes import evaluate as evaluation
     from cospeech.recipes import report
@@ -76,6 +77,7 @@ def evaluate(
         split,
         embedder,
         body,
+        joint_speed,
         seed,
         steps,
         tuple(prompts),
@@ -83,12 +85,8 @@ def evaluate(
         workers or os.cpu_count() or 1,
     )
     content = evaluation.run(settings, progress_bar)
-    header, *rows = report.rows(content)
-    table = Table(*header, title=f"{content['model']['name']}, protocol {protocol}, {len(content['clips'])} clips")
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    title = f"{content['model']['name']}, protocol {protocol}, {len(content['clips'])} clips"
+    print_table(report.rows(content), title)
     for note in content["notes"]:
         print(f"note: {note}")
     print(f"wrote {out / 'report.html'} and {out / evaluation.REPORT}")
@@ -109,9 +107,7 @@ def compare(
         second: Folder of another one.
         out: Also write the table there, as .md.
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from cospeech.cli.tables import print_table
     from cospeech.formats.output import replacing
     from cospeech.recipes import compare as comparing
     from cospeech.recipes.quality import markdown
@@ -119,11 +115,7 @@ def compare(
     if out and out.suffix != ".md":
         raise FormatError(f"{out}: a comparison can be written as .md.")
     header, *rows = comparing.table(first, second)
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    print_table([header, *rows])
     if out:
         with replacing(out) as path:
             path.write_text("\n".join(markdown(header, rows)) + "\n", encoding="utf-8")

@@ -1,14 +1,17 @@
 """`cospeech generate`."""
 
 import sys
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
+from cospeech.cli.align import find_words_of
 from cospeech.cli.options import check_device, load_body
 from cospeech.cli.progress import progress_bar
-from cospeech.errors import ConfigError, CospeechError
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning
 
 if TYPE_CHECKING:
     from cospeech.facemap import FaceMap
@@ -27,6 +30,7 @@ def generate(
     strength: float = 1.0,
     timeline: str = "",
     words: Path | None = None,
+    transcript: Path | None = None,
     speaker: int | None = None,
     seed: int = 0,
     seed_motion: Path | None = None,
@@ -69,6 +73,8 @@ def generate(
             seconds.
         words: TextGrid file with the words and their times, for models that read words. With several recordings the
             folder of their TextGrids, which have the same names.
+        transcript: Text file with what is said, in place of --words: its words are found in the sound, see
+            `cospeech align`. With several recordings the folder of their .txt or .lab files.
         speaker: For a model that knows several: whose manner, by their number in BEAT2.
         seed: Same seed, same device, same motion; another seed, another motion.
         seed_motion: Motion file; the result begins like its first half second, of mambatalk its first four
@@ -98,6 +104,8 @@ def generate(
     from cospeech.pipeline import load_pipeline
     from cospeech.prompts import of_parts, read_timeline
     from cospeech.speech import Speech
+    from cospeech.text import with_pauses
+    from cospeech.words import read_transcript
 
     check_device(device)
     if fps is not None and not 0 < fps <= MAX_FPS:
@@ -109,7 +117,10 @@ def generate(
     jobs = batch.jobs(audio, out, format or ".npz")
     if format and batch.is_one(audio):
         raise ConfigError("--format is for a folder or list of recordings; of one recording OUT says the format.")
+    if words and transcript:
+        raise ConfigError("--transcript: the words have their times from --words. Leave one of them out.")
     words_of = batch.words_of(jobs, words)
+    transcripts = batch.transcripts_of(jobs, transcript) if transcript else [None] * len(jobs)
     looks = {
         "camera": camera,
         "layout": layout,
@@ -118,14 +129,15 @@ def generate(
     }
     for job in jobs:  # a target that cannot be written fails here, before the slow part
         files.writer_for(job.out, **looks)
-    left = [
-        (job, its_words) for job, its_words in zip(jobs, words_of, strict=True) if not (resume and job.out.exists())
-    ]
+    all_jobs = zip(jobs, words_of, transcripts, strict=True)
+    left = [(job, *its) for job, *its in all_jobs if not (resume and job.out.exists())]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} are there already")
     if not left:
         return
     only = Speech.load(left[0][0].audio, left[0][1]) if batch.is_one(audio) else None  # and so does a bad recording
+    if only and transcript:
+        read_transcript(transcript)
     start = files.load_motion(seed_motion) if seed_motion else None
     mapping = FaceMap.load(face_map) if face_map else None
     pipeline = load_pipeline(model, device, quirks, precision)
@@ -141,9 +153,16 @@ def generate(
         raise ConfigError(f"--fps {fps:g}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
     finished = {"model": None, "on": True, "off": False}[finish]
     failed = 0
-    for job, its_words in left:
+    if transcript and pipeline.vocabulary is None:
+        message = f"The model `{pipeline.config.name}` does not read words: it follows the sound alone."
+        warnings.warn(CospeechWarning(message), stacklevel=2)
+    for job, its_words, its_transcript in left:
         try:
             speech = only or Speech.load(job.audio, its_words)
+            if its_transcript and pipeline.vocabulary is not None:
+                with progress_bar(f"align {job.audio.name}") as progress:
+                    found = find_words_of(job.audio, speech, its_transcript, "auto", None, None, progress)
+                speech = replace(speech, words=with_pauses(found.words, speech.duration_s))
             with progress_bar(f"generate {job.audio.name}") as progress:
                 if exact:
                     motion = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)

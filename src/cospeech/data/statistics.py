@@ -1,15 +1,20 @@
 """Means and deviations of the channels that networks see, and how fast joints are on average, of any clips."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
-from cospeech import positions, rotation
+from cospeech import positions, rotation, skeleton
 from cospeech.body import Body, joint_positions
+from cospeech.data.store import Store
 from cospeech.data.stored import StoredClip
 from cospeech.errors import DataError
 from cospeech.features import translation_to_channels
+from cospeech.formats import npy
 
 FPS = 30
 _CHUNK = 4096  # frames at a time
@@ -75,6 +80,33 @@ def joint_speed(clips: Iterable[StoredClip], body: Body) -> np.ndarray:
     if not speed.count:
         raise DataError("There are no clips of at least two frames to measure.")
     return speed.mean.astype(np.float32)
+
+
+def joint_speed_of(store: Store, body: Body, progress: Callable[[float], None] = lambda share: None) -> np.ndarray:
+    """The `joint_speed` of the clips of a store that are for training, or where there are none of all."""
+    moving = [n for n, info in enumerate(store.infos) if info.num_frames > 1 and {"upper", "lower"} & {*info.has}]
+    chosen = [n for n in moving if store.infos[n].split == "train"] or moving
+
+    def clips() -> Iterator[StoredClip]:
+        for count, number in enumerate(chosen, 1):
+            yield store.clip(number)
+            progress(count / len(chosen))
+
+    return joint_speed(clips(), body)
+
+
+def read_joint_speed(path: Path) -> np.ndarray:
+    """(55,) m/s of BEAT2's `mean_vel_smplxflame_30.npy`, of `cospeech statistics`, or of a checkpoint's statistics."""
+    if path.suffix == ".npy":
+        speeds = npy.read_numbers(path)
+    else:
+        try:
+            speeds = load_file(path)["joint_speed"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise DataError(f"{path}: is neither .npy nor what `cospeech statistics` writes ({error}).") from None
+    if speeds.shape != (skeleton.NUM_JOINTS,) or not np.isfinite(speeds).all() or (speeds < 0).any():
+        raise DataError(f"{path}: must hold {skeleton.NUM_JOINTS} speeds, one of each joint, in metres a second.")
+    return speeds.astype(np.float32)
 
 
 def _add_speeds(speed: Sums, clip: StoredClip, body: Body) -> None:

@@ -140,7 +140,9 @@ def read_index(path: Path) -> dict[str, Any]:
         DataError: there is no store, one of another version, or a damaged one.
     """
     if path.is_file():
-        raise DataError(f"{path}: a file, as stores of version 1 were; they are folders now. Prepare it again.")
+        raise DataError(
+            f"{path}: a file, as stores of version 1 were; they are folders now. Make it again: `cospeech prepare`."
+        )
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
         version = index["version"]
@@ -150,7 +152,7 @@ def read_index(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such store. `cospeech prepare` or `cospeech train starter` makes one.") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: its {INDEX} is damaged ({error}). Prepare the store again.") from None
-    raise DataError(f"{path}: store version {version}, expected {VERSION}. Prepare it again in another folder.")
+    raise DataError(f"{path}: store version {version}, expected {VERSION}. Make it again: `cospeech prepare`.")
 
 
 def shard_path(path: Path, shard: int) -> Path:

@@ -189,6 +189,26 @@ def speak(text: str, voice: str, settings: Settings) -> tuple[np.ndarray, list[P
         voice: espeak-ng language and variant, such as "en-us+f3".
     """
     library = _library()
+    samples = _synthesise(text, voice, settings)
+    phones = _phones(library.events, samples, library.rate)
+    if not phones:
+        raise DataError(f"espeak-ng finds nothing to say in {text!r} in the voice {voice!r}.")
+    return samples[: int((phones[-1].end_s + 0.05) * library.rate)], phones
+
+
+def speak_words(text: str, voice: str, settings: Settings) -> tuple[np.ndarray, list[tuple[str, float]]]:
+    """Speak a text: ((N,) samples at 22,050 Hz, words as they stand in the text with the second each begins at).
+
+    These are espeak-ng's own word events: a word that begins with p, t or k begins with its closure.
+    """
+    samples = _synthesise(text, voice, settings)
+    words = [(text[begin : begin + length], start_s) for begin, length, start_s in _library().words]
+    return samples, words
+
+
+def _synthesise(text: str, voice: str, settings: Settings) -> np.ndarray:
+    """(N,) samples; leaves the events of the text in the library."""
+    library = _library()
     variant = voice.partition("+")[2]  # of one that it does not have, espeak-ng says nothing and takes none
     known = not variant or (library.variants / variant).is_file()
     if not known or library.functions.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -197,15 +217,12 @@ def speak(text: str, voice: str, settings: Settings) -> tuple[np.ndarray, list[P
         library.functions.espeak_SetParameter(parameter, value, 0)
     library.blocks.clear()
     library.events.clear()
+    library.words.clear()
     encoded = text.encode()
     library.functions.espeak_Synth(encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, _UTF8, None, None)
     if not library.blocks:
         raise DataError(f"espeak-ng says nothing for {text!r} in the voice {voice!r}.")
-    samples = np.concatenate(library.blocks) / np.float32(2**15)
-    phones = _phones(library.events, samples, library.rate)
-    if not phones:
-        raise DataError(f"espeak-ng finds nothing to say in {text!r} in the voice {voice!r}.")
-    return samples[: int((phones[-1].end_s + 0.05) * library.rate)], phones
+    return np.concatenate(library.blocks) / np.float32(2**15)
 
 
 def _phones(events: list[tuple[str, float]], samples: np.ndarray, rate: int) -> list[Phone]:
@@ -232,7 +249,7 @@ def _phones(events: list[tuple[str, float]], samples: np.ndarray, rate: int) -> 
 _SYNCHRONOUS, _PHONEME_EVENTS_IN_IPA, _DO_NOT_EXIT = 2, 0x3, 0x8000
 _PARAMETERS = (1, 3, 4, 7)  # rate, pitch, range, word gap
 _UTF8 = 1
-_END_OF_LIST, _PHONEME = 0, 7
+_END_OF_LIST, _WORD, _PHONEME = 0, 1, 7
 
 
 class _Id(ctypes.Union):
@@ -261,6 +278,7 @@ class _Library(NamedTuple):
     variants: Path  # folder with a file for each
     blocks: list[np.ndarray]  # what was spoken since they were last cleared
     events: list[tuple[str, float]]  # phone and second; an empty phone is a pause
+    words: list[tuple[int, int, float]]  # first character, number of characters, second
     callback: object  # espeak-ng holds only its address
 
 
@@ -272,6 +290,7 @@ def _library() -> _Library:
         raise DataError("espeak-ng is needed to speak the training sentences: apt-get install espeak-ng") from None
     blocks: list[np.ndarray] = []
     events: list[tuple[str, float]] = []
+    words: list[tuple[int, int, float]] = []
 
     def receive(samples, count, event) -> int:  # espeak-ng ends with a call without samples
         if samples and count > 0:
@@ -281,6 +300,8 @@ def _library() -> _Library:
             if event[i].type == _PHONEME:
                 name = event[i].id.string.decode(errors="ignore").strip("_")
                 events.append((name, event[i].audio_position / 1000))
+            if event[i].type == _WORD:
+                words.append((event[i].text_position - 1, event[i].length, event[i].audio_position / 1000))
             i += 1
         return 0
 
@@ -291,4 +312,5 @@ def _library() -> _Library:
     functions.espeak_SetSynthCallback(callback)
     data = ctypes.c_char_p()
     functions.espeak_Info(ctypes.byref(data))
-    return _Library(functions, rate, Path((data.value or b"").decode()) / "voices" / "!v", blocks, events, callback)
+    variants = Path((data.value or b"").decode()) / "voices" / "!v"
+    return _Library(functions, rate, variants, blocks, events, words, callback)

@@ -8,6 +8,7 @@ Axes: N embeddings, D numbers each.
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from cospeech.errors import DataError, MissingExtra
 from cospeech.metrics.interval import Estimate, around
 from cospeech.quirks import Protocol
 
+Clips = Sequence[np.ndarray]  # embeddings of each clip
 SAMPLES = 100  # of the bootstrap: each costs three decompositions of (D, D)
 
 
@@ -38,31 +40,47 @@ def frechet_distance(a: np.ndarray, b: np.ndarray, protocol: Protocol = "correct
     a, b = (_checked(each) for each in (a, b))
     if a.shape[1] != b.shape[1]:
         raise DataError(f"Embeddings of {a.shape[1]} and of {b.shape[1]} numbers: these are of two embedders.")
-    fitted = (*_fitted(a), *_fitted(b))
-    return _published(*fitted) if protocol == "published" else _distance(*fitted)
+    if protocol == "published":
+        return _published(*_fitted(a), *_fitted(b))
+    return _distance(_rooted(*_fitted(a)), _rooted(*_fitted(b)))
 
 
-def resampled(made: Sequence[np.ndarray], real: Sequence[np.ndarray], samples: int = SAMPLES) -> np.ndarray:
+def resampled(made: Clips, real: Clips, samples: int = SAMPLES) -> np.ndarray:
     """(samples,) distances of clips drawn with replacement, for `interval.around` and `interval.difference_around`.
 
     Args:
         made, real: Embeddings (N, D) of each clip; the same clips on both sides, and the same ones are drawn. So are
             they of another run of as many clips.
     """
-    if len(made) != len(real):
-        raise DataError(f"{len(made)} clips cannot be paired with {len(real)} real ones.")
-    drawn = np.random.default_rng(0).multinomial(len(made), np.full(len(made), 1 / len(made)), size=samples)
-    fitted = zip(*(_fitted_to_drawn([_checked(each, 0) for each in side], drawn) for side in (made, real)), strict=True)
-    return np.array([_distance(*ours, *theirs) for ours, theirs in fitted])
+    return resampled_each([made], real, samples)[0]
 
 
-def frechet_estimate(made: Sequence[np.ndarray], real: Sequence[np.ndarray], samples: int = SAMPLES) -> Estimate:
+def resampled_each(runs: Sequence[Clips], real: Clips, samples: int = SAMPLES) -> np.ndarray:
+    """(runs, samples): `resampled` of several runs, for which the real side is fitted once."""
+    for made in runs:
+        if len(made) != len(real):
+            raise DataError(f"{len(made)} clips cannot be paired with {len(real)} real ones.")
+    drawn = np.random.default_rng(0).multinomial(len(real), np.full(len(real), 1 / len(real)), size=samples)
+    sides = [_fitted_to_drawn([_checked(each, 0) for each in side], drawn) for side in (real, *runs)]
+    distances = np.zeros((len(runs), samples))
+    for sample, (fitted, *others) in enumerate(zip(*sides, strict=True)):
+        theirs = _rooted(*fitted)
+        distances[:, sample] = [_distance(_rooted(*ours), theirs) for ours in others]
+    return distances
+
+
+def frechet_estimate(made: Clips, real: Clips, samples: int = SAMPLES) -> Estimate:
     """The corrected distance and its 95 % interval over clips; arguments as of `resampled`."""
-    value = frechet_distance(np.concatenate(made), np.concatenate(real))
-    if len(made) < 2:
-        return Estimate(value, np.nan, np.nan)
-    found = around(value, resampled(made, real, samples))
-    return found._replace(low=max(found.low, 0.0))
+    return frechet_estimates([made], real, samples)[0]
+
+
+def frechet_estimates(runs: Sequence[Clips], real: Clips, samples: int = SAMPLES) -> list[Estimate]:
+    """`frechet_estimate` of each of several runs."""
+    values = [frechet_distance(np.concatenate(made), np.concatenate(real)) for made in runs]
+    if len(real) < 2:
+        return [Estimate(value, np.nan, np.nan) for value in values]
+    found = [around(*each) for each in zip(values, resampled_each(runs, real, samples), strict=True)]
+    return [each._replace(low=max(each.low, 0.0)) for each in found]
 
 
 def _checked(embeddings: np.ndarray, least: int = 2) -> np.ndarray:
@@ -97,16 +115,22 @@ def _fitted_to_drawn(clips: Sequence[np.ndarray], drawn: np.ndarray) -> Iterator
 _TOGETHER = 32  # clips whose products are in memory at a time
 
 
-def _distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
+class _Rooted(NamedTuple):
+    mean: np.ndarray  # (D,)
+    root: np.ndarray  # (D, D), of which root @ root.T is the covariance
+    variance: float  # trace of the covariance
+
+
+def _rooted(mean: np.ndarray, cov: np.ndarray) -> _Rooted:
+    values, vectors = np.linalg.eigh(cov)
+    return _Rooted(mean, vectors * np.sqrt(values.clip(min=0)), float(np.trace(cov)))
+
+
+def _distance(a: _Rooted, b: _Rooted) -> float:
     # With cov = root root^T the roots of the eigenvalues of cov_a cov_b are the singular values of root_a^T root_b: no
     # digits are lost to the root of what is zero but for rounding.
-    cross = np.linalg.svd(_root(cov_a).T @ _root(cov_b), compute_uv=False).sum()
-    return float(max(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, 0.0))
-
-
-def _root(cov: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(cov)
-    return vectors * np.sqrt(values.clip(min=0))
+    cross = np.linalg.svd(a.root.T @ b.root, compute_uv=False).sum()
+    return float(max(((a.mean - b.mean) ** 2).sum() + a.variance + b.variance - 2 * cross, 0.0))
 
 
 def _published(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:

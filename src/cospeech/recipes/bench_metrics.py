@@ -7,6 +7,9 @@ speech are worked out once for all measures of a clip. The networks that make th
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,12 +17,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from cospeech import checkpoint as checkpoints
 from cospeech import prosody, skeleton
 from cospeech.body import Body, joint_positions, joint_transforms, mannequin
+from cospeech.data.store import write_store
+from cospeech.data.stored import ClipInfo, StoredClip
+from cospeech.formats import npz
 from cospeech.metrics import bands, beat, diversity, face, frechet, gesture, interval, obedience, physics, text
 from cospeech.models.embedder import Embedder, EmbedderConfig, embed
+from cospeech.motion import Motion
 from cospeech.recipes import command
+from cospeech.recipes.beside import Measuring
 from cospeech.recipes.timing import cpu_seconds
+from cospeech.systems import EmbedderModel
 
 FPS, MINUTE = 30, 1800
 RATE = 16_000
@@ -42,7 +52,34 @@ def main(clips: int = 6) -> None:
     total = CLIPS * sum(per_clip.values()) + sum(together.values())
     table.add_row("all, one after the other", f"{sum(per_clip.values()):.3f}", f"{total:.1f}")
     Console().print(table)
+    evaluated = evaluation_cost(clips)
+    print(
+        f"`cospeech evaluate`, model, floor and ceiling by one protocol: {evaluated:.2f} s a clip, "
+        f"{CLIPS * evaluated:.0f} s {CLIPS} clips, and twice the FGDs above"
+    )
     print(f"{clips} clips of {MINUTE} frames; seconds of processor time, of which two cores take half as many")
+
+
+def evaluation_cost(clips: int) -> float:
+    """CPU seconds of a clip of a minute for all that an evaluation measures, beside the distances of all clips."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        stored = []
+        for number in range(max(clips, 2)):
+            info = ClipInfo(f"{number}", "test", "made up", "free", MINUTE, ("speech", "upper"))
+            place = np.tile(skeleton.REST_TRANSLATION, (MINUTE, 1))
+            face, heard = np.zeros((MINUTE, len(skeleton.ARKIT))), np.zeros((MINUTE, prosody.NUM_FEATURES))
+            stored.append(StoredClip(info, _clip(number), place, face, heard, _speech(number)))
+            npz.write(Motion(_clip(number + clips), place, FPS, face=face), folder / f"{number}.npz")
+        write_store(folder / "store", stored)
+        config = EmbedderModel("bench", "none", EmbedderConfig())
+        embedder = checkpoints.StoredEmbedder(config, Embedder(config.network), "# bench\n")
+        checkpoints.save_embedder(embedder, folder / "embedder")
+        paths = tuple(folder / f"{number}.npz" for number in range(len(stored)))
+        ruler = (None, folder / "embedder", np.full(55, 0.1), np.zeros((55, 3)), WINDOW)
+        measuring = Measuring(folder / "store", tuple(range(len(stored))), paths, "corrected", *ruler)
+        measuring(0)  # what is read once
+        return sum(cpu_seconds(partial(measuring, place)) for place in range(clips)) / clips
 
 
 def costs(clips: int) -> tuple[dict[str, float], dict[str, float]]:

@@ -9,7 +9,7 @@ speech.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +61,9 @@ class Measuring:
     def store(self) -> Store:
         return Store(self.store_path)
 
-    @cached_property
-    def ruler(self) -> Ruler:
-        return Ruler(self.protocol, body_of(self.body_path), self.joint_speed, self.mean_pose)
+    def ruler(self, clip: StoredClip) -> Ruler:
+        body = body_of(self.body_path, clip.betas.tobytes())
+        return Ruler(self.protocol, body, self.joint_speed, self.mean_pose)
 
     @cached_property
     def embedder(self) -> Embedder | None:
@@ -75,20 +75,24 @@ class Measuring:
         All systems are measured over the frames that the model made.
         """
         clip = self.store.clip(self.clips[place])
+        ruler = self.ruler(clip)
         made = SYSTEMS[MODEL](self, clip, place)
         seconds = min(len(made), clip.info.num_frames) / FPS
         speech = Speech(clip.samples, RATE).cut(0, seconds)
         onsets = beat.onset_times(clip.samples, RATE, round(seconds * FPS), self.protocol)
+        real = scores.motion_of(clip)[0:seconds]
         found = {}
         for system in self.systems:
-            motion = (made if system == MODEL else SYSTEMS[system](self, clip, place))[0:seconds]
+            motion = {MODEL: made, REAL: real}.get(system) or SYSTEMS[system](self, clip, place)
+            motion = motion[0:seconds]
             hop = self.hop_frames if system in (MODEL, REAL) else None
-            values = scores.of_clip(motion, clip, speech, onsets, self.ruler, hop)
+            values = scores.of_clip(motion, real, speech, onsets, ruler, hop)
             if system == SHIFTED:
                 values = {name: value for name, value in values.items() if name in _OF_SPEECH}
             if system != MODEL and "face" not in clip.info.has:
                 values = {name: value for name, value in values.items() if name not in _OF_WHOLE_FACE}
-            found[system] = values, scores.embeddings(motion, self.embedder, self.ruler) if self.embedder else {}
+            embedded = self.embedder and system != SHIFTED
+            found[system] = values, scores.embeddings(motion, self.embedder, ruler) if embedded else {}
         return found
 
     @property
@@ -96,13 +100,17 @@ class Measuring:
         return [name for name in SYSTEMS if name != OTHER or len(self.clips) > 1]
 
 
-def body_of(path: Path | None) -> Body:
-    return mannequin("light") if path is None else load_smplx(path)
+@lru_cache(maxsize=4)
+def body_of(path: Path | None, betas: bytes | None = None) -> Body:
+    """The shipped body, or that of a SMPL-X file with the shape of a person: as few as there are speakers."""
+    if path is None:
+        return mannequin("light")
+    return load_smplx(path, None if betas is None else np.frombuffer(betas, np.float32))
 
 
 def _made(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
     motion = load_motion(measuring.motions[place])
-    if measuring.protocol == "published" and not motion.expressions.any():
+    if measuring.protocol == "published" and motion.face is None and not motion.expressions.any():
         # Systems without a face are measured with the real one, jaw included.
         poses = motion.poses.copy()
         poses[:, skeleton.JAW] = clip.poses[: len(motion), skeleton.JAW]

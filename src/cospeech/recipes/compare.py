@@ -3,6 +3,8 @@
 cospeech compare results/a results/b
 """
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,14 @@ def table(first: Path, second: Path) -> list[tuple[str, ...]]:
         DataError: they were measured on other clips, or otherwise.
     """
     a, b = read_report(first), read_report(second)
+    sums = [content["settings"]["sums"] for content in (a, b)]
     for what, one, other in (
         ("protocols", a["protocol"], b["protocol"]),
         ("clips", [clip["id"] for clip in a["clips"]], [clip["id"] for clip in b["clips"]]),
-        ("stores", a["store"]["sums"], b["store"]["sums"]),
-        ("bodies", a["settings"]["body"], b["settings"]["body"]),
+        ("stores", sums[0]["store"], sums[1]["store"]),
+        ("bodies", sums[0]["body"], sums[1]["body"]),
+        ("speeds of joints", sums[0]["joint_speed"], sums[1]["joint_speed"]),
+        ("embedders", sums[0]["embedder"], sums[1]["embedder"]),
     ):
         if one != other:
             raise DataError(f"{first} and {second} were measured with different {what}: they cannot be compared.")
@@ -61,15 +66,20 @@ def _of_embeddings(name: str, a: dict[str, Any], first: Path, second: Path) -> D
     if a["protocol"] == "published":
         return None  # published distances have no interval
     band = name.removeprefix("FGD, ").removesuffix(" band") if name != "FGD" else scores.WHOLE
-    clips = range(len(a["clips"]))
-    sides = []
-    for folder, system in ((first, MODEL), (second, MODEL), (first, REAL)):
-        with np.load(folder / EMBEDDINGS, allow_pickle=False) as arrays:
-            sides.append([arrays[f"{system}/{place}/{band}"] for place in clips])
-    made, other, real = sides
+    clips = len(a["clips"])
+    sources = ((first, MODEL), (second, MODEL), (first, REAL))
+    made, other, real = (_embeddings(folder, system, band, clips) for folder, system in sources)
     distances = [frechet.frechet_distance(np.concatenate(side), np.concatenate(real)) for side in (made, other)]
-    drawn = [frechet.resampled(side, real) for side in (made, other)]
-    return interval.difference_around(*distances, *drawn)
+    return interval.difference_around(*distances, *frechet.resampled_each([made, other], real))
+
+
+def _embeddings(folder: Path, system: str, band: str, clips: int) -> list[np.ndarray]:
+    path = folder / EMBEDDINGS
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return [arrays[f"{system}/{place}/{band}"].astype(np.float64) for place in range(clips)]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: is missing, damaged, or of another run ({error}). Evaluate again.") from None
 
 
 def _better(name: str, found: Difference, a: dict[str, Any], b: dict[str, Any], first: str, second: str) -> str:

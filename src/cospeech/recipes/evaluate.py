@@ -5,13 +5,14 @@
 Beside the model the motions of `recipes.beside` are measured: what a measure says means little but between these.
 
 A run leaves in its folder settings.json, motions/ (one npz a clip; an interrupted run goes on where it was),
-embeddings.npz, report.json with every value of every clip, and report.html.
+embeddings.npz, report.html, and at last report.json with every value of every clip. What is whole is not made again.
 """
 
 import hashlib
 import json
 import platform
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -26,27 +28,28 @@ import torch
 import cospeech
 from cospeech import checkpoint as checkpoints
 from cospeech import rotation
-from cospeech.data.statistics import joint_speed
+from cospeech.data.statistics import joint_speed_of, read_joint_speed
 from cospeech.data.store import Store
 from cospeech.data.stored import ClipInfo, StoredClip
-from cospeech.errors import ConfigError, DataError
+from cospeech.errors import ConfigError, CospeechError, CospeechWarning, DataError
 from cospeech.files import load_motion
 from cospeech.formats import npz
 from cospeech.formats.output import replacing
-from cospeech.metrics.frechet import frechet_distance, frechet_estimate
+from cospeech.metrics.frechet import Clips, frechet_distance, frechet_estimates
 from cospeech.metrics.interval import Estimate, Ratio, estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.prompts import Prompt
 from cospeech.quirks import Protocol
 from cospeech.recipes import quality, report, scores
-from cospeech.recipes.beside import REAL, Measuring, body_of
+from cospeech.recipes.beside import MODEL, REAL, Measuring, body_of
 from cospeech.recipes.scores import FPS, RATE
 from cospeech.speech import Speech
 
 SETTINGS, REPORT, EMBEDDINGS, MOTIONS = "settings.json", "report.json", "embeddings.npz", "motions"
 VERSION = 1
 Progress = Callable[[float], None]
+Embedded = Mapping[str, np.ndarray]  # of one clip, as `scores.embeddings` gives it
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,10 @@ class Evaluate:
         real motion, diffusion runs all its steps with noise, a face it has none of is the real one. "corrected": it
         starts from rest and is asked for what `cospeech generate` gives.
     embedder: What `cospeech import embedder` or `cospeech train embedder` made. None: no Fréchet distance.
-    body: A SMPL-X file, whose joints and face are measured instead of the mannequin's.
-    speaker: Of a model that knows several: whose manner; None: of each clip's own speaker.
+    body: A SMPL-X file, whose joints and face are measured instead of the mannequin's, with the shape of each speaker.
+    joint_speed: As `data.statistics.read_joint_speed` reads, for beat consistency; None: of what the store has for
+        training.
+    steps: Diffusion steps; None: as many as the protocol says.
     """
 
     model: str
@@ -67,6 +72,7 @@ class Evaluate:
     split: str = "test"
     embedder: Path | None = None
     body: Path | None = None
+    joint_speed: Path | None = None
     seed: int = 0
     steps: int | None = None
     prompts: tuple[Prompt, ...] = ()
@@ -88,11 +94,17 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
     body_of(settings.body)
     if settings.embedder:
         checkpoints.load_embedder(settings.embedder)
+    speeds = read_joint_speed(settings.joint_speed) if settings.joint_speed else None
     checkpoint = checkpoints.find(settings.model)
-    _begin(settings, store, checkpoint)
+    made_of = _begin(settings, store, checkpoint)
+    if finished := _finished(settings.out, made_of):
+        return finished
     pipeline = load_pipeline(settings.model, _devices(settings.device)[0])
     with progress("generate") as share:
         generate(settings, store, places, pipeline, share)
+    if speeds is None:
+        with progress("speeds of joints") as share:
+            speeds = joint_speed_of(store, body_of(settings.body), share)
     measuring = Measuring(
         settings.store,
         tuple(places),
@@ -100,7 +112,7 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
         settings.protocol,
         settings.body,
         settings.embedder,
-        _joint_speed(store, settings),
+        speeds,
         _mean_pose(store, places),
         pipeline.windows.hop_frames if pipeline.windows is not None else None,
     )
@@ -109,39 +121,31 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
     of_system = {name: [clip[name] for clip in found] for name in measuring.systems}
     embedded = {name: [vectors for _, vectors in each] for name, each in of_system.items()}
     _save_embeddings(settings.out / EMBEDDINGS, embedded)
+    distances = _distances(embedded, settings.protocol)
     card = (checkpoint / checkpoints.CARD).read_text(encoding="utf-8")
     content = {
         "version": VERSION,
-        "model": {
-            "name": pipeline.config.name,
-            "licence": pipeline.config.licence,
-            "sums": _digest((checkpoint / checkpoints.SUMS).read_bytes()),
-        },
-        "store": {"corpus": store.corpus, "sums": _digest("".join(store.sums()).encode())},
+        "model": {"name": pipeline.config.name, "licence": pipeline.config.licence},
+        "corpus": store.corpus,
         "protocol": settings.protocol,
-        "settings": _plain(settings),
-        "versions": {
-            "cospeech": cospeech.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "settings": made_of,
+        "versions": _versions(),
         "clips": [
             {"id": info.id, "seconds": round(info.num_frames / FPS, 3), "trained_on": learned_from(card, info.id)}
             for info in (store.infos[place] for place in places)
         ],
         "systems": {
             name: {
-                "measures": summary([values for values, _ in each], embedded[name], embedded[REAL], settings.protocol),
+                "measures": summary([values for values, _ in each], distances.get(name, {})),
                 "clips": [_json(values) for values, _ in each],
             }
             for name, each in of_system.items()
         },
-        "notes": _notes(settings, embedded[REAL]),
     }
+    content["notes"] = _notes(settings, embedded[REAL], content["systems"][MODEL]["measures"])
+    report.write(content, settings.out / "report.html", lambda place: _player(settings, store, places[place]))
     with replacing(settings.out / REPORT) as path:
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    report.write(content, settings.out / "report.html", lambda place: _player(settings, store, places[place]))
     return content
 
 
@@ -178,6 +182,16 @@ def _generate_part(settings: Evaluate, device: str, numbers: Sequence[int]) -> N
 
 
 def _generate_one(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
+    with warnings.catch_warnings():
+        if settings.protocol == "published":  # that it generates less than the speech lasts is part of it
+            warnings.simplefilter("ignore", CospeechWarning)
+        try:
+            _generate(settings, pipeline, clip)
+        except CospeechError as error:
+            raise type(error)(f"{clip.info.id}: {error}") from None
+
+
+def _generate(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
     speech = Speech(clip.samples, RATE, clip.info.words)
     published = settings.protocol == "published"
     speaker = getattr(pipeline.config, "speaker", None)
@@ -196,22 +210,12 @@ def _generate_one(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> N
 
 
 def motion_path(out: Path, info: ClipInfo) -> Path:
-    return out / MOTIONS / (re.sub(r"[^\w.-]", "_", info.id) + ".npz")
+    return out / MOTIONS / (quote(info.id, safe="") + ".npz")
 
 
-def summary(
-    values: Sequence[quality.Values],
-    embedded: Sequence[Mapping[str, np.ndarray]],
-    real: Sequence[Mapping[str, np.ndarray]],
-    protocol: Protocol,
-) -> dict[str, list[float | None]]:
+def summary(values: Sequence[quality.Values], distances: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
     """Measure -> value and 95 % interval, over clips; a measure that no clip has is left out."""
-    found: dict[str, Estimate] = {}
-    if embedded[0]:
-        for name, title in ((scores.WHOLE, "FGD"), *((band, f"FGD, {band} band") for band in scores.BANDS)):
-            made, true = ([clip[name] for clip in side if len(clip[name])] for side in (embedded, real))
-            if sum(map(len, true)) > 1:
-                found[title] = _frechet(made, true, protocol)
+    found = dict(distances)
     for name in dict.fromkeys(name for clip in values for name in clip):
         never = quality.WANTED[name].never if name in quality.WANTED else None
         found[name] = estimate([clip[name] for clip in values if name in clip], never)
@@ -222,19 +226,38 @@ def summary(
     }
 
 
-def _frechet(made: Sequence[np.ndarray], real: Sequence[np.ndarray], protocol: Protocol) -> Estimate:
+def _distances(embedded: Mapping[str, Sequence[Embedded]], protocol: Protocol) -> dict[str, dict[str, Estimate]]:
+    """System -> Fréchet distance -> estimate."""
+    found: dict[str, dict[str, Estimate]] = {name: {} for name in embedded}
+    kinds = {scores.WHOLE: "FGD"} | {band: f"FGD, {band} band" for band in scores.BANDS}
+    for kind, title in kinds.items():
+        of_system = {
+            name: [clip[kind] for clip in clips if kind in clip and len(clip[kind])] for name, clips in embedded.items()
+        }
+        real = of_system.pop(REAL)
+        of_system = {name: clips for name, clips in of_system.items() if clips}
+        if sum(map(len, real)) < 2:
+            continue
+        for name, each in zip(of_system, _frechet(list(of_system.values()), real, protocol), strict=True):
+            found[name][title] = each
+        found[REAL][title] = Estimate(0.0, 0.0, 0.0)
+    return found
+
+
+def _frechet(runs: Sequence[Clips], real: Clips, protocol: Protocol) -> list[Estimate]:
     if protocol == "corrected":
-        return frechet_estimate(made, real)
-    value = frechet_distance(np.concatenate(made), np.concatenate(real), protocol)
-    return Estimate(value, np.nan, np.nan)
+        return frechet_estimates(runs, real)
+    together = np.concatenate(real)
+    values = [frechet_distance(np.concatenate(made), together, protocol) for made in runs]
+    return [Estimate(value, np.nan, np.nan) for value in values]
 
 
 def learned_from(card: str, clip: str) -> bool:
-    """Whether a CARD names the clip, or the take it is of, among what was learned from."""
-    return (
-        re.search(rf"(?<![\w/]){re.escape(clip)}(?![\w/])|(?<!\w){re.escape(clip.split('/')[-1])}(?!\w)", card)
-        is not None
-    )
+    """Whether a CARD names the clip among what was learned from, with its corpus or, if it is no mere word, without."""
+    names = [re.escape(clip)]
+    if re.search(r"\d", short := clip.split("/")[-1]):
+        names.append(re.escape(short))
+    return re.search(rf"(?<![\w/])(?:{'|'.join(names)})(?![\w/])", card) is not None
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------
@@ -257,32 +280,54 @@ def _all(measuring: Measuring, workers: int, progress: Progress) -> list[dict]:
         return counted(pool.map(measuring, places))
 
 
-def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> None:
-    """Settle that the folder is new, or holds an interrupted run with the same settings."""
-    wanted = {
-        **{
-            name: value for name, value in _plain(settings).items() if name not in ("out", "device", "workers", "store")
-        },
-        "model_sums": _digest((checkpoint / checkpoints.SUMS).read_bytes()),
-        "store_sums": _digest("".join(store.sums()).encode()),
+def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> dict[str, Any]:
+    """Settle that the folder is new, or holds motions that were made with the same settings; returns these."""
+    wanted: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    for name in ("out", "device", "workers"):  # which do not change what comes out
+        del wanted[name]
+    wanted["sums"] = {
+        "model": _digest((checkpoint / checkpoints.SUMS).read_bytes()),
+        "store": _digest("".join(store.sums()).encode()),
+        "embedder": settings.embedder and _digest((settings.embedder / checkpoints.SUMS).read_bytes()),
+        "body": settings.body and _digest(settings.body.read_bytes()),
+        "joint_speed": settings.joint_speed and _digest(settings.joint_speed.read_bytes()),
     }
     path = settings.out / SETTINGS
     if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            found = {}
-        made_of = ("model_sums", "store_sums", "protocol", "split", "seed", "steps", "prompts")
-        if any(found.get(name) != wanted[name] for name in made_of):
+        if any((settings.out / MOTIONS).glob("[!.]*")) and _made_of(_read_json(path)) != _made_of(wanted):
             raise ConfigError(f"{settings.out}: was begun with other settings, see {SETTINGS}. Choose another folder.")
-    elif settings.out.is_dir() and any(settings.out.iterdir()):
+    elif settings.out.is_dir() and any(settings.out.glob("[!.]*")):
         raise ConfigError(f"{settings.out}: holds other files. Choose a new or empty folder.")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+    return wanted
 
 
-def _plain(settings: Evaluate) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(settings), default=str))
+def _made_of(settings: Any) -> tuple | None:
+    """What motions depend on; None for what are no settings."""
+    try:
+        sums = settings["sums"]["model"], settings["sums"]["store"]
+        return *sums, *(settings[name] for name in ("protocol", "split", "seed", "steps", "prompts"))
+    except (KeyError, TypeError):
+        return None
+
+
+def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of a run that was made with the same settings and versions, and is whole."""
+    try:
+        content = read_report(out)
+    except DataError:
+        return None
+    return content if (content["settings"], content["versions"]) == (settings, _versions()) else None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "cospeech": cospeech.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _devices(device: str) -> list[str]:
@@ -292,34 +337,26 @@ def _devices(device: str) -> list[str]:
     return [device]
 
 
-def _joint_speed(store: Store, settings: Evaluate) -> np.ndarray:
-    """Of what the store has for training, else of what is tested on."""
-    real = [n for n, info in enumerate(store.infos) if info.num_samples and "upper" in info.has and info.num_frames > 1]
-    chosen = [n for n in real if store.infos[n].split == "train"] or [
-        n for n in real if store.infos[n].split == settings.split
-    ]
-    return joint_speed(map(store.clip, chosen), body_of(settings.body))
-
-
 def _mean_pose(store: Store, places: Sequence[int]) -> np.ndarray:
     """(55, 3) the mean pose of the real motions."""
     total = sum(rotation.axis_angle_to_rotation_6d(store.clip(n).poses).astype(np.float64).sum(axis=0) for n in places)
     return rotation.rotation_6d_to_axis_angle(total / sum(store.infos[n].num_frames for n in places)).astype(np.float32)
 
 
-def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> None:
+def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Embedded]]) -> None:
+    """What a comparison with another run needs."""
     arrays = {
         f"{system}/{place}/{name}": vectors
-        for system, clips in embedded.items()
-        for place, clip in enumerate(clips)
+        for system in (MODEL, REAL)
+        for place, clip in enumerate(embedded[system])
         for name, vectors in clip.items()
     }
     if arrays:
         with replacing(path) as temporary:
-            np.savez_compressed(temporary, **arrays)
+            np.savez(temporary, **arrays)
 
 
-def _notes(settings: Evaluate, real: Sequence[Mapping[str, np.ndarray]]) -> list[str]:
+def _notes(settings: Evaluate, real: Sequence[Embedded], measures: Mapping[str, Sequence[float | None]]) -> list[str]:
     notes = []
     if not settings.embedder:
         notes.append(
@@ -333,6 +370,11 @@ def _notes(settings: Evaluate, real: Sequence[Mapping[str, np.ndarray]]) -> list
             "Joints are those of the shipped body. With --body and a SMPL-X file they are those of the papers."
         )
         notes.append("No errors of the face: they need a SMPL-X file as --body, and FLAME expressions on both sides.")
+    if measures.get("face MSE, m^2", [None])[0] == 0:
+        notes.append(
+            "The model has no face of its own. The published protocol measures it with the real one, so that errors of "
+            "the face are zero."
+        )
     return notes
 
 
@@ -353,12 +395,23 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def read_report(folder: Path) -> dict[str, Any]:
-    """report.json of a finished run."""
+def _read_json(path: Path) -> Any:
     try:
-        content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        if content["version"] != VERSION:
-            raise DataError(f"{folder}: its report is of version {content['version']}, expected {VERSION}.")
-        return content
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: holds no {REPORT} of `cospeech evaluate` ({error}).") from None
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """report.json of a finished run, from whoever it comes."""
+    path = folder / REPORT
+    content = _read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{folder}: holds no {REPORT} of `cospeech evaluate`.")
+    if content.get("version") != VERSION:
+        raise DataError(f"{path}: is of version {content.get('version')!s:.20}, expected {VERSION}. Evaluate again.")
+    try:
+        report.check(content)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DataError(f"{path}: is damaged, or not of `cospeech evaluate`.") from None
+    return content

@@ -27,8 +27,10 @@ from torch import Tensor, nn
 
 from cospeech import checkpoint as checkpoints
 from cospeech import features, prosody, quirks, wav2vec2
+from cospeech.body import mannequin
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import changed, load_json
+from cospeech.data.statistics import joint_speed_of
 from cospeech.data.store import Store
 from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.data.windows import Windows
@@ -420,10 +422,14 @@ def export(out: Path) -> None:
     networks.network.load_state_dict(load_file(out / "network" / RESULT))
     for part, each in trained.items():
         networks.autoencoders[part].load_state_dict(each.state_dict())
+    statistics = {
+        "rest": features.standing(settings.model.seed_frames),
+        "joint_speed": joint_speed_of(Store(settings.store), mannequin("light")),
+    }
     made = Checkpoint(
         config,
         networks.eval().requires_grad_(False),
-        {"rest": torch.from_numpy(features.standing(settings.model.seed_frames))},
+        {name: torch.from_numpy(array) for name, array in statistics.items()},
         _card(config, settings),
         vocabulary.load(settings.vocabulary).rows,
         recogniser=Recogniser.load(checkpoints.folder(settings.wav2vec2, wav2vec2.FILES)),

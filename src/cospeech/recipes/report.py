@@ -24,6 +24,26 @@ _ARROWS = {-1: "↓", 1: "↑", 0: "≈ real"}
 Shown = Callable[[int], tuple[Motion, Motion, Speech]]
 
 
+def check(content: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError, ValueError or AttributeError for what `recipes.evaluate` would not have written."""
+    clips, systems, settings = content["clips"], content["systems"], content["settings"]
+    texts = [content["protocol"], content["corpus"], content["model"]["name"], content["model"]["licence"]]
+    texts += [clip["id"] for clip in clips] + [settings["split"], *content["notes"], *content["versions"].values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    for name in ("model", "store", "embedder", "body", "joint_speed"):
+        settings["sums"][name]
+    for name in ("model", "ground truth"):
+        systems[name]
+    for system in systems.values():
+        if len(system["clips"]) != len(clips):
+            raise ValueError
+        for value, low, high in system["measures"].values():
+            0.0 + value + (low or 0.0) + (high or 0.0)
+        for count, of in (pair for clip in system["clips"] for pair in clip.values() if pair is not None):
+            0.0 + count + of
+
+
 def rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A header, then one row for each measure: what is better, and value and interval of every system."""
     systems = content["systems"]
@@ -90,14 +110,16 @@ def about(content: Mapping[str, Any]) -> dict[str, str]:
     """What was measured, of what, with what."""
     settings, versions = content["settings"], content["versions"]
     return {
-        "model": f"{content['model']['name']}, licence {content['model']['licence']}, sums {content['model']['sums']}",
-        "store": f"{content['store']['corpus']}, sums {content['store']['sums']}",
+        "model": f"{content['model']['name']}, licence {content['model']['licence']}",
+        "store": content["corpus"],
         "clips": f"{len(content['clips'])}, split {settings['split']}",
         "protocol": content["protocol"],
         "seed": str(settings["seed"]),
         "body": settings["body"] or "the shipped mannequin",
         "embedder": settings["embedder"] or "none",
         "prompts": "; ".join(f"{each['part']}: {each['text']}" for each in settings["prompts"]) or "none",
+        "mean speeds of joints": settings["joint_speed"] or "of the store's clips for training",
+        "sums": ", ".join(f"{name} {digest}" for name, digest in settings["sums"].items() if digest),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
 
@@ -152,8 +174,8 @@ def _plots(content: Mapping[str, Any]) -> list[str]:
     for name in _measured(content):
         columns = [np.array([pair.value for pair in values(content, system, name)]) for system in systems]
         columns = [column[np.isfinite(column)] for column in columns]
-        figure = Figure(figsize=(3.2, 2.2), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(3.2, 2.2))
+        axes = figure.add_axes((0.16, 0.2, 0.82, 0.68))  # a layout worked out for each takes longer than the rest
         for at, column in enumerate(columns):
             spread = np.linspace(-0.2, 0.2, len(column)) if len(column) > 1 else np.zeros(len(column))
             axes.plot(at + spread, column, ".", alpha=0.5)

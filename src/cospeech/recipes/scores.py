@@ -6,14 +6,16 @@ motion fits its own speech better than another's, how feet, hands and joints beh
 `embeddings` here, the distance in `recipes.evaluate`.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from cospeech import skeleton
-from cospeech.body import Body, joint_positions, skin
+from cospeech.body import Body, joint_positions
 from cospeech.data.stored import StoredClip
 from cospeech.metrics import bands, beat, diversity, face, physics
+from cospeech.metrics.interval import Ratio
 from cospeech.models.embedder import Embedder, embed
 from cospeech.motion import Motion
 from cospeech.quirks import Protocol
@@ -47,7 +49,7 @@ class Ruler(NamedTuple):
     """What motions are measured with."""
 
     protocol: Protocol
-    body: Body  # its joints, and of the face its vertices
+    body: Body  # with the shape of the person: its joints, and of the face its vertices
     joint_speed: np.ndarray  # (55,) m/s, of real motion
     about: np.ndarray  # (55, 3) pose about which bands move
 
@@ -59,12 +61,12 @@ def motion_of(clip: StoredClip) -> Motion:
 
 
 def of_clip(
-    made: Motion, clip: StoredClip, speech: Speech, onsets: np.ndarray, ruler: Ruler, hop_frames: int | None = None
+    made: Motion, real: Motion, speech: Speech, onsets: np.ndarray, ruler: Ruler, hop_frames: int | None = None
 ) -> Values:
     """All measures of one motion.
 
     Args:
-        made: As long as the speech.
+        made, real: As long as the speech.
         speech: Of the clip, or the beginning of it where a published system leaves out the end.
         onsets: Of this speech, `beat.onset_times`.
         hop_frames: From one window of the model to the next; None: it has no windows.
@@ -74,7 +76,7 @@ def of_clip(
     joints = joint_positions(ruler.body, made.poses, np.zeros_like(made.translation))
     values["beat consistency"] = beat.beat_consistency(joints, onsets, ruler.joint_speed, ruler.protocol)
     values["L1 diversity, m"] = diversity.l1_diversity(joints)
-    values |= _of_face(made, motion_of(clip)[0 : num_frames / FPS], ruler)
+    values |= _of_face(made, real, ruler)
     if hop_frames:
         wrists = physics.wrists_in_chest(quality.transforms_of(made))
         values["seam jump"] = physics.seam_jump(wrists, np.arange(hop_frames, num_frames, hop_frames), FPS)
@@ -85,17 +87,20 @@ def _of_face(made: Motion, real: Motion, ruler: Ruler) -> Values:
     """Errors of the face's vertices, where both faces are known in shapes of the body."""
     if ruler.body.expression_shapes is None or not (made.expressions.any() and real.expressions.any()):
         return {}
-    part, size = face.moving_part(ruler.body), len(ruler.body.vertices)
-    ours, theirs = (_vertices(motion, part) for motion in (made, real))
+    if made is real:
+        return {"face MSE, m^2": Ratio(0.0, len(made)), "LVD, m": Ratio(0.0, len(made))}
+    size = len(ruler.body.vertices)
+    ours, theirs = (_face(motion, ruler.body) for motion in (made, real))
     mse, distance = face.vertex_mse(ours, theirs, size), face.lvd(ours, theirs, ruler.protocol, size)
     return {"face MSE, m^2": mse, "LVD, m": distance}
 
 
-def _vertices(motion: Motion, body: Body) -> np.ndarray:
-    """(T, V, 3) with jaw and expressions alone."""
-    poses = np.zeros_like(motion.poses)
-    poses[:, skeleton.JAW] = motion.poses[:, skeleton.JAW]
-    return skin(body, poses, np.zeros_like(motion.translation), expressions=motion.expressions)
+@lru_cache(maxsize=2)  # all systems are compared with one real face
+def _face(motion: Motion, body: Body) -> np.ndarray:
+    return face.meshes(_face_part(body), motion.poses[:, skeleton.JAW], motion.expressions)
+
+
+_face_part = lru_cache(maxsize=2)(face.moving_part)
 
 
 def embeddings(made: Motion, embedder: Embedder, ruler: Ruler) -> dict[str, np.ndarray]:

@@ -18,12 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors.torch import load_file
 
 from cospeech import checkpoint as checkpoints
 from cospeech import features, systems
+from cospeech.body import mannequin
 from cospeech.checkpoint import Checkpoint
 from cospeech.config import changed, load_json
+from cospeech.data.statistics import joint_speed_of
+from cospeech.data.store import Store
 from cospeech.errors import ConfigError, DataError
 from cospeech.models import tokenizer as tokenizers
 from cospeech.models.syntalker import SYSTEM_S, SYSTEM_T
@@ -256,7 +260,8 @@ def export(system: str, out: Path) -> None:
     )
     networks = SynTalkerNetworks(config)
     networks.denoiser.load_state_dict(load_file(out / "diffusion" / "denoiser.safetensors"))
-    statistics: dict[str, Any] = {}
+    speeds = joint_speed_of(Store(settings.store), mannequin("light"))
+    statistics: dict[str, Any] = {"joint_speed": torch.from_numpy(speeds)}
     for part, each in trained.items():
         networks.tokenizers[part].load_state_dict(each.model.state_dict())
         statistics |= {f"{part}.mean": each.mean, f"{part}.std": each.std}
