@@ -8,7 +8,7 @@ import torch
 
 from cospeech import Speech
 
-pytest_plugins = ("local_host", "small_tmr")
+pytest_plugins = ("local_host", "readers", "small_tmr")
 
 # For networks this small, threads that wait for each other cost more than they save; here and in what tests start.
 torch.set_num_threads(1)

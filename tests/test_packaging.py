@@ -64,6 +64,7 @@ def test_the_wheel_holds_everything_the_main_job_needs(in_wheel):
             for name in (CONFIG, WEIGHTS, STATISTICS, CARD, SUMS)
         ),
         *("assets/mannequin.npz", "assets/viewer/page.html", "assets/viewer/viewer.js"),
+        "assets/blender/glb_to_fbx.py",
         "data/sentences.json",
     ):
         assert in_wheel[f"cospeech/{name}"].file_size > 0, name

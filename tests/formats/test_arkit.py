@@ -12,6 +12,7 @@ from readers import talking
 from cospeech import rotation, skeleton
 from cospeech.errors import CospeechWarning, FormatError
 from cospeech.formats import arkit
+from cospeech.motion import Motion
 
 # As in recordings of the app.
 HEADER = (
@@ -24,6 +25,11 @@ HEADER = (
     "BrowOuterUpLeft,BrowOuterUpRight,CheekPuff,CheekSquintLeft,CheekSquintRight,NoseSneerLeft,NoseSneerRight,"
     "TongueOut,HeadYaw,HeadPitch,HeadRoll,LeftEyeYaw,LeftEyePitch,LeftEyeRoll,RightEyeYaw,RightEyePitch,RightEyeRoll"
 )
+
+
+@pytest.fixture
+def motion(rng) -> Motion:
+    return talking(rng, 40)
 
 
 def rows(path: Path) -> list[dict[str, str]]:

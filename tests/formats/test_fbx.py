@@ -15,8 +15,14 @@ from cospeech.body import JointTransforms, joint_transforms, mannequin
 from cospeech.errors import FormatError
 from cospeech.files import writer_for
 from cospeech.formats import fbx
+from cospeech.motion import Motion
 
 posix = pytest.mark.skipif(os.name != "posix", reason="stand-ins are shell scripts")
+
+
+@pytest.fixture
+def motion(rng) -> Motion:
+    return talking(rng, 40)
 
 
 class TestRealBlender:

