@@ -169,7 +169,7 @@ def test_what_cannot_be_prepared_is_one_line(tmp_path, motion, capsys):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "store.json").write_text('{"version": 1, "corpus": "", "shards": 1}')
     (x / "CMU" / "01" / "a_poses.npz").unlink()
-    assert "store version 1, expected 2. Prepare it again" in says("amass", str(x), str(tmp_path / "old"))
+    assert "store version 1, expected 2. Make it again" in says("amass", str(x), str(tmp_path / "old"))
     assert not (tmp_path / "store").exists()
 
 

@@ -100,7 +100,7 @@ def denoising_error(run, store, tokenizers):
     denoiser.load_state_dict(load_file(run / "denoiser.safetensors"))
     clip = next(tokenizer.Store(store).clips("train"))
     x0 = torch.from_numpy(diffusion.encode_clip(clip, loaded, tiny.DENOISER)[0].latents[:32])[None]
-    speech = torch.from_numpy(clip.speech[None, :128])
+    speech = torch.tensor(clip.speech[None, :128])
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
     t = torch.tensor([500])
     with torch.no_grad():
