@@ -413,7 +413,13 @@ def test_what_cannot_work_is_one_line(host, tmp_path, capsys, arguments, message
 def test_an_interrupted_download_goes_on(host, tmp_path):
     host.faults["mambatalk_100.bin"] = ["slow"]
     arguments = [sys.executable, "-m", "cospeech", "download", "mambatalk", tmp_path, "--mirror", host.url, "--accept"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
+    )
     part = tmp_path / "mambatalk_100.bin.part"
     while not (part.exists() and part.stat().st_size) and process.poll() is None:
         time.sleep(0.05)
