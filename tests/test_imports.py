@@ -69,3 +69,23 @@ def test_help_imports_nothing_slow(command):
     run = python(HELP, *filter(None, [command]), "--help")
     assert run.stdout.startswith("usage: cospeech"), run.stderr
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+PLAIN = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import cospeech.character, cospeech.mocap, cospeech.pipeline, cospeech.words
+import cospeech.recipes.bench, cospeech.recipes.obedience, cospeech.recipes.quality
+"""
+
+
+def test_what_a_plain_install_can_do_asks_for_no_extra():
+    extras = ("pyarrow", "pocketsphinx", "lightning_fabric", "lightning", "tensorboard", "matplotlib", "transformers")
+    run = python(PLAIN, *extras, "tokenizers", "lmdb", "ray", "pxr", "gradio", "scipy")
+    assert run.returncode == 0, run.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skeletons
+from gestures import gesture_poses
 from skeletons import Z_UP, about, all_along_x, hanging_arms
 
 from cospeech import anatomy, load_motion, mocap, rigs, skeleton
@@ -39,26 +40,7 @@ NAMELESS = {name: f"bone.{number:03d}" for number, name in enumerate(MIXAMO)}
 @pytest.fixture(scope="module")
 def gesture() -> Motion:
     """Slow and smooth, of the whole body and all fingers: elbows, knees and fingers bend the way they bend."""
-    time = np.arange(60)[:, None] / 30
-    poses = np.zeros((60, skeleton.NUM_JOINTS, 3))
-
-    def move(joint: str, middle, swing, phase: float) -> None:
-        poses[:, INDEX[joint]] = np.array(middle) + np.array(swing) * np.sin(2 * time + phase)
-
-    for joint in ("spine1", "spine2", "spine3"):
-        move(joint, [0.05, 0, 0], [0.03, 0.05, 0.04], 0)
-    for joint in ("neck", "head"):
-        move(joint, [0, 0, 0], [0.1, 0.1, 0.05], 1)
-    for side, sign, phase in (("left", 1, 0.0), ("right", -1, 2.0)):
-        move(f"{side}_shoulder", [0.1, -0.3 * sign, -1.0 * sign], [0.2, 0.3, 0.3], phase)
-        move(f"{side}_elbow", [0, -1.2 * sign, 0], [0, 0.5, 0], phase)
-        move(f"{side}_wrist", [0.2, 0, 0], [0.4, 0.2, 0.2], phase)
-        move(f"{side}_hip", [-0.3, 0, 0], [0.2, 0, 0.05], phase)
-        move(f"{side}_knee", [0.5, 0, 0], [0.2, 0, 0], phase)
-        move(f"{side}_ankle", [-0.2, 0, 0], [0.1, 0, 0], phase)
-        for n, finger in enumerate(("thumb", "index", "middle", "ring", "pinky")):
-            for joint in (1, 2, 3):
-                move(f"{side}_{finger}{joint}", [0, 0, -0.5 * sign], [0, 0, 0.3], phase + n)
+    time, poses = np.arange(60)[:, None] / 30, gesture_poses()
     return Motion(poses, REST_TRANSLATION + time * [0.3, 0, 0.5] + [0, 0.02, 0] * np.sin(time))
 
 

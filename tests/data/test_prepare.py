@@ -11,7 +11,8 @@ import soundfile
 
 from cospeech import cli
 from cospeech.data import beat2, prepare
-from cospeech.data.prepare import Job, Part
+from cospeech.data.clips import Job
+from cospeech.data.prepare import Part
 from cospeech.data.store import Dropped, Store
 from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import ConfigError, DataError, MissingExtra

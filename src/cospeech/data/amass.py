@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cospeech import skeleton
-from cospeech.data.clips import Clip, pack
-from cospeech.data.prepare import Job
+from cospeech.data.clips import Clip, Job, pack
 from cospeech.data.stored import StoredClip
 from cospeech.errors import DataError
 from cospeech.formats import npz

@@ -16,10 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cospeech import prosody, skeleton
-from cospeech.data.clips import Clip, pack
-from cospeech.data.prepare import Job
-from cospeech.data.store import SPLITS
-from cospeech.data.stored import StoredClip
+from cospeech.data.clips import Clip, Job, pack
+from cospeech.data.stored import SPLITS, StoredClip
 from cospeech.errors import DataError
 from cospeech.formats import npz
 from cospeech.motion import Motion

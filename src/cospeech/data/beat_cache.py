@@ -26,10 +26,8 @@ import numpy as np
 from cospeech import humanml3d, pickles, positions, skeleton
 from cospeech.body import mannequin
 from cospeech.data.beat2 import HAS, LICENCE, with_jaw
-from cospeech.data.clips import Clip, pack
-from cospeech.data.prepare import Job
-from cospeech.data.store import SPLITS
-from cospeech.data.stored import StoredClip
+from cospeech.data.clips import Clip, Job, pack
+from cospeech.data.stored import SPLITS, StoredClip
 from cospeech.errors import DataError, MissingExtra, MotionError
 from cospeech.motion import NUM_BETAS, NUM_EXPRESSIONS, Motion
 

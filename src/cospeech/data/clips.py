@@ -3,7 +3,8 @@
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,20 @@ class Clip:
     tags: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Job:
+    """Something to be read, of which one clip is made, or several.
+
+    Args:
+        id: Unique in the corpus, and the same whenever it is prepared.
+        make: A function of a module with its arguments (`functools.partial`), so that another process can call it. It
+            raises a `CospeechError` where the clip is no good.
+    """
+
+    id: str
+    make: Callable[[], Iterable[StoredClip]]
+
+
 def pack(clip: Clip, source: str, speaker: str = "", language: str = "") -> StoredClip:
     """A clip with motion as a store holds it, with what is heard of its speech; the longer of both is cut.
 
@@ -56,13 +71,10 @@ def pack(clip: Clip, source: str, speaker: str = "", language: str = "") -> Stor
     motion = clip.motion
     assert motion is not None, clip.id
     samples, words = np.zeros(0, np.float32), ()
-    heard = np.zeros((len(motion), prosody.NUM_FEATURES), np.float32)
     if clip.speech is not None:
         duration_s = min(len(motion), clip.speech.num_frames(motion.fps)) / motion.fps
         motion, speech = motion[0:duration_s], clip.speech.cut(0, duration_s).resample(prosody.SAMPLE_RATE)
         samples, words = speech.samples, speech.words
-        heard = prosody.speech_features(samples, len(motion), motion.fps)
-    captions = tuple(caption.text for caption in clip.captions)
     info = ClipInfo(
         clip.id,
         clip.split,
@@ -70,14 +82,22 @@ def pack(clip: Clip, source: str, speaker: str = "", language: str = "") -> Stor
         clip.licence,
         len(motion),
         tuple(sorted(clip.has)),
-        captions,
+        tuple(caption.text for caption in clip.captions),
         words,
         speaker=speaker,
         language=language,
     )
-    face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if motion.face is None else motion.face
     expressions = motion.expressions if motion.expressions.any() else None
-    return StoredClip(info, motion.poses, motion.translation, face, heard, samples, expressions, motion.betas)
+    return replace(with_hearing(info, motion, samples), samples=samples, expressions=expressions, betas=motion.betas)
+
+
+def with_hearing(info: ClipInfo, motion: Motion, samples: np.ndarray) -> StoredClip:
+    """A clip of a motion with what the starters hear of its speech, (N,) samples at 16 kHz; nothing where N is 0."""
+    heard = np.zeros((len(motion), prosody.NUM_FEATURES), np.float32)
+    if len(samples):
+        heard = prosody.speech_features(samples, len(motion), motion.fps)
+    face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if motion.face is None else motion.face
+    return StoredClip(info, motion.poses, motion.translation, face, heard)
 
 
 def read_packed(motions: Path, labels: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:

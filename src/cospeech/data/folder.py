@@ -19,10 +19,8 @@ import numpy as np
 from cospeech import mocap, prosody, skeleton
 from cospeech.audio import SUFFIXES
 from cospeech.data.beat2 import FPS, SPLIT_FILE, with_jaw
-from cospeech.data.clips import Clip, pack
-from cospeech.data.prepare import Job
-from cospeech.data.store import SPLITS
-from cospeech.data.stored import StoredClip
+from cospeech.data.clips import Clip, Job, pack
+from cospeech.data.stored import SPLITS, StoredClip
 from cospeech.errors import ConfigError, DataError
 from cospeech.formats import npz
 from cospeech.motion import Motion

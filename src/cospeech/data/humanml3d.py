@@ -21,10 +21,8 @@ import numpy as np
 from cospeech import positions
 from cospeech.body import mannequin
 from cospeech.data import amass
-from cospeech.data.clips import Caption, Clip, pack
-from cospeech.data.prepare import Job
-from cospeech.data.store import SPLITS
-from cospeech.data.stored import StoredClip
+from cospeech.data.clips import Caption, Clip, Job, pack
+from cospeech.data.stored import SPLITS, StoredClip
 from cospeech.errors import DataError, MotionError
 from cospeech.formats.npy import read_numbers
 from cospeech.motion import Motion

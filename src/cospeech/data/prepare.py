@@ -9,12 +9,12 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cospeech.data import store as stores
+from cospeech.data.clips import Job
 from cospeech.data.store import (
     CLIPS_PER_SHARD,
     Dropped,
@@ -29,20 +29,6 @@ from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import ConfigError, CospeechError, DataError, MissingExtra
 
 _FEWEST_SHARDS = 64  # where there are so many clips: work for many processes
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something to be read, of which one clip is made, or several.
-
-    Args:
-        id: Unique in the corpus, and the same whenever it is prepared.
-        make: A function of a module with its arguments (`functools.partial`), so that another process can call it. It
-            raises a `CospeechError` where the clip is no good.
-    """
-
-    id: str
-    make: Callable[[], Iterable[StoredClip]]
 
 
 class Part(NamedTuple):

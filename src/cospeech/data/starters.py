@@ -10,7 +10,7 @@ import numpy as np
 from cospeech import prosody, skeleton
 from cospeech.body import mannequin
 from cospeech.data import actions, bandai_namco, beat2, cmu, faces, mouth, recordings, synthetic, voices
-from cospeech.data.clips import Clip, pack
+from cospeech.data.clips import Clip, pack, with_hearing
 from cospeech.data.recordings import Recording
 from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import DataError
@@ -167,11 +167,8 @@ def stored(clip: Clip, source: str, phones: Sequence[voices.Phone] = ()) -> Stor
 
 
 def _stored(info: ClipInfo, motion: Motion, speech: Speech | None) -> StoredClip:
-    heard = np.zeros((len(motion), prosody.NUM_FEATURES), np.float32)
-    if speech is not None:
-        heard = prosody.speech_features(speech.resample(prosody.SAMPLE_RATE).samples, len(motion), motion.fps)
-    face = np.zeros((len(motion), len(skeleton.ARKIT)), np.float32) if motion.face is None else motion.face
-    return StoredClip(info, motion.poses, motion.translation, face, heard)
+    none = np.zeros(0, np.float32)
+    return with_hearing(info, motion, speech.resample(prosody.SAMPLE_RATE).samples if speech else none)
 
 
 def _is_standing(clip: Clip) -> bool:

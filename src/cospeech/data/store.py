@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cospeech import skeleton
-from cospeech.data.stored import ClipInfo, StoredClip
+from cospeech.data.stored import SPLITS, ClipInfo, StoredClip
 from cospeech.errors import DataError, MissingExtra
 from cospeech.formats.output import replacing
 from cospeech.motion import NUM_BETAS, NUM_EXPRESSIONS
@@ -34,7 +34,6 @@ except ModuleNotFoundError as error:
     raise MissingExtra("pyarrow", "data") from error
 
 VERSION = 2
-SPLITS = ("train", "val", "test")
 INDEX = "store.json"
 CLIPS_PER_SHARD = 64
 SAMPLE_RATE = 16_000  # of recordings

@@ -8,6 +8,7 @@ import numpy as np
 from cospeech.motion import NUM_BETAS, Motion
 from cospeech.text import Word
 
+SPLITS = ("train", "val", "test")
 _OTHER_SIDE = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
 _SIDE_WORDS = re.compile(r"\b(?:left|right|clockwise|counterclockwise)(?=\b|wards?\b)", re.IGNORECASE)
 

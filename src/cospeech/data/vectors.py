@@ -15,8 +15,8 @@ import numpy as np
 from cospeech import positions
 from cospeech.body import Body, mannequin
 from cospeech.data.statistics import Sums
-from cospeech.data.store import SPLITS, Store
-from cospeech.data.stored import ClipInfo
+from cospeech.data.store import Store
+from cospeech.data.stored import SPLITS, ClipInfo
 from cospeech.errors import DataError
 from cospeech.formats.output import replacing
 from cospeech.motion import Motion

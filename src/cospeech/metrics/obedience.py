@@ -19,7 +19,7 @@ from cospeech.skeleton import INDEX
 
 ABOVE, OTHER = 0.60, 0.10  # shares of frames with the named wrist, and with the other one, above the chest
 WALK_M_S, RUN_M_S = 0.4, 1.5  # [1]: people walk at 1 to 1.5, and the slowest styles at half a metre a second
-TURN_DEG = 40.0  # [2] turns by 45 to 50, [1] by 90
+TURN_DEG = 40.0  # [1] and [2] turn by about 90
 BOW_DEG = 30.0  # [2], [3]
 CROUCH_M = 0.15  # [2]: the pelvis lower than in standing
 NEAR_M, CLAPS = 0.16, 2  # [2]: wrists when palms meet; how often

@@ -26,11 +26,13 @@ from cospeech.speech import Speech
 RATE, FPS = 16_000, 30
 WHOLE, BANDS = "all", bands.Bands._fields  # what embeddings are of
 # What is better: -1 less, 1 more, 0 as real people have it.
-PUBLISHED = {"FGD": -1, "beat consistency": 1, "L1 diversity, m": 0, "face MSE, m^2": -1, "LVD, m": -1}
-BAND_FGD = {f"FGD, {band} band": -1 for band in BANDS}
 BETTER = {
-    **PUBLISHED,
-    **BAND_FGD,
+    "FGD": -1,
+    **{f"FGD, {band} band": -1 for band in BANDS},
+    "beat consistency": 1,
+    "L1 diversity, m": 0,
+    "face MSE, m^2": -1,
+    "LVD, m": -1,
     "wrists follow the energy": 1,
     "jaw follows the energy": 0,
     "seam jump": -1,
