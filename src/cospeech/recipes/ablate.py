@@ -153,7 +153,7 @@ def _store(variant: Variant, run: Path, folder: Path) -> Path:
     if variant.synthetic == 1 and variant.columns is None:
         return run / "store"
     path = folder / "store"
-    if not path.is_file():
+    if not path.exists():
         write_store(path, _changed(Store(run / "store").clips("train"), variant))
     return path
 
