@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from cospeech.nn.layers import WaveformBlock
 
 
+MAX_TILES = 256  # at once: the numbers of more do not stay in the cache between transform and product
+
+
 class TiledConvolution(nn.Module):
     """`F.conv1d` with stride 1 and as many steps out as in; for inference.
 
@@ -37,9 +40,17 @@ class TiledConvolution(nn.Module):
         self.register_buffer("bias", bias.detach().clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, N) -> (B, O, N)
-        clips, length = len(x), x.shape[2]
-        new = self.tile - self.kernel + 1  # steps that a tile adds
-        tiles = -(-length // new)
+        tiles = -(-x.shape[2] // self._new)
+        clips = max(1, MAX_TILES // tiles)
+        return torch.cat([self._tiled(some, tiles) for some in x.split(clips)])
+
+    @property
+    def _new(self) -> int:
+        """Steps that a tile adds."""
+        return self.tile - self.kernel + 1
+
+    def _tiled(self, x: Tensor, tiles: int) -> Tensor:
+        clips, length, new = len(x), x.shape[2], self._new
         before = self.kernel // 2
         x = F.pad(x, (before, tiles * new + self.kernel - 1 - length - before))
         spectrum = torch.fft.rfft(x.unfold(2, self.tile, new))  # (B, C, tiles, F)
