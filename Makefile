@@ -26,7 +26,7 @@ demo: .venv/installed
 test: .venv/installed-for-tests browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 install: .venv/installed
 
