@@ -512,6 +512,8 @@ def test_faces_that_cannot_be_had_are_one_line(refused, tiny_model, faceless, sp
     save(Motion(np.zeros((90, 55, 3)), np.zeros((90, 3)), face=np.zeros((90, 52))), tmp_path / "faced.npz")
     refused("convert", tmp_path / "faced.npz", target, "--face", tiny_model, *audio, match="has a face")
     refused("convert", faceless, tmp_path / "out.bvh", "--face", tiny_model, *audio, match="keeps no face")
+    amass = ("--face", tiny_model, *audio, "--layout", "amass")
+    refused("convert", faceless, tmp_path / "out.npz", *amass, match="layout amass keeps no face; beat2 does")
     np.savez(tmp_path / "right.npz", arkit_to_flame=np.zeros((52, 100)))
     for name in ("out.glb", "out.bvh", "out.npy"):
         generate = ("generate", speech_wav, tmp_path / name, "--model", tiny_model)

@@ -24,6 +24,7 @@ class Writer(NamedTuple):
     options: tuple[str, ...] = ()  # of those of `save`, the ones that its `write` takes
     keeps: tuple[str, ...] = ("face",)  # of what a motion has besides a body
     layouts: tuple[str, ...] = ()  # that its `write` knows, its own choice first
+    body_only: tuple[str, ...] = ()  # of the layouts, those that keep nothing else
     needs_tool: bool = False  # its module has `check_tool`, which raises where a package or program is missing
 
 
@@ -31,7 +32,11 @@ _USD = Writer("cospeech.formats.usd", ("body", "embed_licensed_body"), needs_too
 _ARKIT = Writer("cospeech.formats.arkit")
 WRITERS: dict[str, Writer] = {
     ".npz": Writer(
-        "cospeech.formats.npz", ("layout",), ("face", "expressions"), layouts=("beat2", "amass", "amass-smplh")
+        "cospeech.formats.npz",
+        ("layout",),
+        ("face", "expressions"),
+        layouts=("beat2", "amass", "amass-smplh"),
+        body_only=("amass", "amass-smplh"),
     ),
     ".bvh": Writer("cospeech.formats.bvh", ("body", "layout"), keeps=(), layouts=("smplx", "mixamo", "beat")),
     ".glb": Writer("cospeech.formats.gltf", ("body", "embed_licensed_body")),
@@ -139,7 +144,7 @@ def _character_writer(path: str | Path, given: dict) -> Callable[[Motion], None]
     return partial(own.write, path=path)
 
 
-def check_keeps(path: str | Path, what: str) -> None:
+def check_keeps(path: str | Path, what: str, layout: str | None = None) -> None:
     """Raise `FormatError` for a file that has no place for the `face`, or for the `expressions`, of a motion."""
     if Path(path).suffix.lower() == _CHARACTER:
         path = Path(path).with_suffix(".glb")
@@ -147,6 +152,8 @@ def check_keeps(path: str | Path, what: str) -> None:
     if what not in WRITERS[suffix].keeps:
         able = ", ".join(known for known, writer in WRITERS.items() if what in writer.keeps)
         raise FormatError(f"{path}: a {suffix} file keeps no {what}; {able} do.".replace(".npz do.", ".npz does."))
+    if layout in WRITERS[suffix].body_only:
+        raise FormatError(f"{path}: the layout {layout} keeps no {what}; {WRITERS[suffix].layouts[0]} does.")
 
 
 def load_motion(path: str | Path, fps: float | None = None) -> Motion:

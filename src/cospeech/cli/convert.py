@@ -84,12 +84,12 @@ def convert(
     if face:
         from cospeech.pipeline import load_pipeline  # imports torch, which the other conversions do without
 
-        files.check_keeps(out, "face")
+        files.check_keeps(out, "face", layout)
         if read.face is not None:
             raise ConfigError(f"--face {face}: {motion} has a face. Leave --face out.")
         read = load_pipeline(face).add_face(read, speech)
     if mapping:
-        files.check_keeps(out, "face" if read.face is None else "expressions")
+        files.check_keeps(out, "face" if read.face is None else "expressions", layout)
         read = mapping.apply(read)
     with progress_bar(f"write {out.name}") as progress:
         files.save(read, out, audio=speech, progress=progress, **looks)

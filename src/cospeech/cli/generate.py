@@ -149,18 +149,38 @@ def generate(
     if quirks == "none" and not pipeline.config.quirks:
         raise ConfigError(f"--quirks: the model {pipeline.config.name} has none. Leave it out.")
     of_face = load_pipeline(face, device) if face else None
-    _check_faces(jobs[0].out, pipeline, of_face, mapping)
-    settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
+    _check_faces(jobs[0].out, layout, pipeline, of_face, mapping)
     exact = pipeline.gives_joints and jobs[0].out.suffix.lower() == npy.SUFFIX
-    if exact and finish == "on":
-        raise ConfigError(f"--finish on: {pipeline.config.name} gives positions, and a .npy file holds just these.")
-    if exact and fps is not None:
-        raise ConfigError(f"--fps {fps:g}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
+    if exact and (finish == "on" or fps is not None):
+        option = "--finish on" if finish == "on" else f"--fps {fps:g}"
+        raise ConfigError(f"{option}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
+    settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
     finished = {"model": None, "on": True, "off": False}[finish]
-    failed = 0
     if transcript and pipeline.vocabulary is None:
         message = f"The model `{pipeline.config.name}` does not read words: it follows the sound alone."
         warnings.warn(CospeechWarning(message), stacklevel=2)
+
+    def write(job: batch.Job, speech: Speech) -> int:
+        """Returns how many frames were made."""
+        with progress_bar(f"generate {job.audio.name}") as progress:
+            if exact:
+                joints = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
+                npy.write_joints(joints, job.out)
+                return len(joints)
+            motion = pipeline.generate(
+                speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
+            )
+        if of_face:
+            motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
+        if mapping:
+            motion = mapping.apply(motion)
+        if fps is not None:
+            motion = motion.resample(fps)
+        with progress_bar(f"write {job.out.name}") as progress:
+            files.save(motion, job.out, audio=speech, progress=progress, **looks)
+        return len(motion)
+
+    failed = 0
     for job, its_words, its_transcript in left:
         try:
             speech = only or Speech.load(job.audio, its_words)
@@ -168,31 +188,14 @@ def generate(
                 with progress_bar(f"align {job.audio.name}") as progress:
                     found = find_words_of(job.audio, speech, its_transcript, "auto", None, None, progress)
                 speech = replace(speech, words=with_pauses(found.words, speech.duration_s))
-            with progress_bar(f"generate {job.audio.name}") as progress:
-                if exact:
-                    motion = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
-                else:
-                    motion = pipeline.generate(
-                        speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
-                    )
-            if of_face:
-                motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
-            if mapping:
-                motion = mapping.apply(motion)
-            if fps is not None:
-                motion = motion.resample(fps)
-            with progress_bar(f"write {job.out.name}") as progress:
-                if exact:
-                    npy.write_joints(motion, job.out)
-                else:
-                    files.save(motion, job.out, audio=speech, progress=progress, **looks)
+            num_frames = write(job, speech)
         except CospeechError as error:
             if only:
                 raise
             failed += 1  # the other recordings of a batch are not to suffer
             print(f"error: {error}", file=sys.stderr)
             continue
-        _tell(job.out, speech.duration_s, len(motion), fps or pipeline.config.fps, pipeline)
+        _tell(job.out, speech.duration_s, num_frames, fps or pipeline.config.fps, pipeline)
     if failed < len(left):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
         if of_face:
@@ -212,17 +215,19 @@ def _tell(out: Path, speech_s: float, num_frames: int, fps: float, pipeline: "Pi
         )
 
 
-def _check_faces(out: Path, pipeline: "Pipeline", of_face: "Pipeline | None", mapping: "FaceMap | None") -> None:
+def _check_faces(
+    out: Path, layout: str | None, pipeline: "Pipeline", of_face: "Pipeline | None", mapping: "FaceMap | None"
+) -> None:
     """What --face and --face-map cannot give fails here, before the slow part."""
     from cospeech import files
 
     if of_face:
-        files.check_keeps(out, "face")
+        files.check_keeps(out, "face", layout)
         if pipeline.has_face:
             raise ConfigError(f"--face: the model {pipeline.config.name} has a face of its own. Leave --face out.")
         if not of_face.has_face:
             raise ConfigError(f"--face: the model {of_face.config.name} has no face to give.")
     if mapping:
         has_face = pipeline.has_face or of_face is not None
-        files.check_keeps(out, "expressions" if has_face else "face")
+        files.check_keeps(out, "expressions" if has_face else "face", layout)
         mapping.matrix("arkit_to_flame" if has_face else "flame_to_arkit")

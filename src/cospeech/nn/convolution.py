@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from cospeech.nn.layers import WaveformBlock
 
-
 MAX_TILES = 256  # at once: the numbers of more do not stay in the cache between transform and product
 
 
