@@ -36,7 +36,7 @@ from cospeech.files import load_motion
 from cospeech.formats import npz
 from cospeech.formats.output import replacing
 from cospeech.metrics.frechet import Clips, frechet_distance, frechet_estimates
-from cospeech.metrics.interval import Estimate, Ratio, estimate
+from cospeech.metrics.interval import FEW, Estimate, Ratio, estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.prompts import Prompt
@@ -358,6 +358,10 @@ def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Embedded]]) -> 
 
 def _notes(settings: Evaluate, real: Sequence[Embedded], measures: Mapping[str, Sequence[float | None]]) -> list[str]:
     notes = []
+    if len(real) < FEW:
+        notes.append(f"Of {len(real)} clips intervals are too narrow. Ten or more are needed to trust them.")
+    if len(real) < 2:
+        notes.append("There is no other clip whose motion could be compared with.")
     if not settings.embedder:
         notes.append(
             "No Fréchet distances: they need --embedder, made by `cospeech import embedder` from the released "
