@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import signal
@@ -148,7 +149,7 @@ def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model,
     monkeypatch.setattr(evaluate, "_all", None)  # nothing is measured again, either
     assert evaluate.run(settings, quiet) == content
     assert made == []
-    with pytest.raises(ConfigError, match="was begun with other settings"):
+    with pytest.raises(ConfigError, match=r"was begun with other settings \(seed\)"):
         evaluate.run(replace(settings, seed=1), quiet)
     with pytest.raises(ConfigError, match="holds other files"):
         evaluate.run(replace(settings, out=tmp_path), quiet)
@@ -317,6 +318,16 @@ def test_two_processes_measure_the_same(run, store):
         for system in first:
             for name, value in first[system][0].items():
                 np.testing.assert_allclose(second[system][0][name], value, rtol=1e-3, atol=1e-5)
+
+
+def killed(place):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_one_line():
+    killed.clips = (1, 2)
+    with pytest.raises(DataError, match=r"A process was killed.* fewer --workers"):
+        evaluate._all(killed, 2, lambda share: None)
 
 
 def test_a_store_without_test_clips_says_so(tmp_path, model):
