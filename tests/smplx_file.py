@@ -17,4 +17,6 @@ def smplx_arrays(rng, count: int = 120, directions: int = 20) -> dict[str, np.nd
         "shapedirs": 0.1 * rng.normal(size=(count, 3, directions)),
         "posedirs": 0.01 * rng.normal(size=(count, 3, (NUM_JOINTS - 1) * 9)),
         "kintree_table": np.stack([parents, np.arange(NUM_JOINTS)]),
+        "hands_meanl": rng.normal(size=45),
+        "hands_meanr": rng.normal(size=45),
     }

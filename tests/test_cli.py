@@ -531,6 +531,19 @@ def test_measures_that_cannot_be_made_or_written_are_one_line(refused, tiny_mode
     refused("bench", "startr", "--quality", match="Unknown model `startr`")
 
 
+@pytest.mark.parametrize("buffering", [(), ("-u",)])
+def test_who_stops_reading_is_no_error(buffering):
+    behind, pipe = os.pipe()
+    os.close(behind)
+    try:
+        run = subprocess.run(
+            [sys.executable, *buffering, "-m", "cospeech", "models"], stdout=pipe, stderr=subprocess.PIPE
+        )
+    finally:
+        os.close(pipe)
+    assert (run.returncode, run.stderr) == (1, b"")
+
+
 def test_it_says_its_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"cospeech {__version__}\n"

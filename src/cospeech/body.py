@@ -60,6 +60,7 @@ class Body:
     # (486, V * 3) float32, [1] equation 6; one row per entry of R - I of the joints 1-54
     pose_correctives: np.ndarray | None = None
     expression_shapes: np.ndarray | None = None  # (100, V * 3) float32, of FLAME
+    mean_hands: np.ndarray | None = None  # (30, 3) axis-angle that SMPL-X's own code adds to fingers unless told not to
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -259,6 +260,9 @@ def mannequin(level: str = "full") -> Body:
     )
 
 
+_MEAN_HANDS = "hands_meanl", "hands_meanr"
+
+
 def load_smplx(path: str | Path, betas: np.ndarray | None = None) -> Body:
     """A body from the user's own SMPL-X model file (SMPLX_NEUTRAL_2020.npz and its siblings).
 
@@ -296,12 +300,16 @@ def load_smplx(path: str | Path, betas: np.ndarray | None = None) -> Body:
         embeds_licensed_mesh=True,
         pose_correctives=correctives,
         expression_shapes=expressions,
+        mean_hands=np.concatenate([arrays[hand] for hand in _MEAN_HANDS]).reshape(-1, 3)
+        if arrays.keys() >= {*_MEAN_HANDS}
+        else None,
     )
 
 
 def _read_smplx(path: Path) -> Mapping[str, np.ndarray]:
     """The members that make a body, checked; joint count and parents must be those of SMPL-X."""
-    needed, optional = ("v_template", "f", "J_regressor", "weights", "shapedirs", "kintree_table"), ("posedirs",)
+    needed = ("v_template", "f", "J_regressor", "weights", "shapedirs", "kintree_table")
+    optional = ("posedirs", *_MEAN_HANDS)
     arrays: dict[str, np.ndarray] = {}
     try:
         with zipfile.ZipFile(path):  # an npz is a zip; a bare pickle or npy stops here
@@ -328,6 +336,7 @@ def _read_smplx(path: Path) -> Mapping[str, np.ndarray]:
         "shapedirs": (count, 3, arrays["shapedirs"].shape[-1] if arrays["shapedirs"].ndim else 0),
         "kintree_table": (2, NUM_JOINTS),
         "posedirs": (count, 3, (NUM_JOINTS - 1) * 9),
+        **dict.fromkeys(_MEAN_HANDS, (3 * 15,)),
     }
     for key, array in arrays.items():
         if array.shape != expected[key] or array.dtype.kind not in "iuf":

@@ -165,11 +165,12 @@ def test_what_cannot_be_prepared_is_one_line(tmp_path, motion, capsys):
     assert "--speakers: is for beat2, not for amass" in says("amass", str(x), store, "--speakers", "2")
     assert "--smplh: is for amass and humanml3d, not for beat2" in says("beat2", str(x), store, "--smplh", str(h))
     raw_corpora.write_amass(x / "CMU" / "01" / "a_poses.npz", motion, smplh=True)
-    assert "1 ids belong to several clips, such as amass/CMU/01/a" in says("amass", str(x), store)
+    assert "The id amass/CMU/01/a is that of several clips" in says("amass", str(x), store)
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "store.json").write_text('{"version": 1, "corpus": "", "shards": 1}')
     (x / "CMU" / "01" / "a_poses.npz").unlink()
-    assert "store version 1, expected 2. Make it again" in says("amass", str(x), str(tmp_path / "old"))
+    refused = says("amass", str(x), str(tmp_path / "old"))
+    assert "a store of version 1, expected 2. Remove the folder, then make it again" in refused
     assert not (tmp_path / "store").exists()
 
 

@@ -181,9 +181,10 @@ def test_bad_takes_are_left_out_with_the_reason(mine):
         assert "\n" not in found[name]
 
 
-def test_rows_without_a_recording_are_left_out_with_the_reason(mine):
+def test_rows_and_motions_without_a_recording_are_left_out_with_the_reason(mine):
     (mine / "test.csv").write_text("id,type\nghost,test\n")
-    assert dropped(mine) == {"ghost": "there is no recording of it"}
+    npz.write(nodding(60), mine / "mute.npz")
+    assert dropped(mine) == dict.fromkeys(("ghost", "mute"), "there is no recording of it")
 
 
 def test_a_bvh_that_lies_about_its_rate_goes_by_its_recording(mine):
@@ -201,7 +202,7 @@ def test_folders_that_make_no_sense(tmp_path, mine):
     with pytest.raises(ConfigError, match="--test-share 2: must be between 0 and 1"):
         folder.takes(mine, test_share=2)
     record(mine / "anna_1.mp3.wav").rename(mine / "anna_1.ogg")
-    with pytest.raises(DataError, match="1 ids belong to several clips, such as folder/anna_1"):
+    with pytest.raises(DataError, match="The id folder/anna_1 is that of several clips"):
         made(mine)
 
 
@@ -221,6 +222,9 @@ def test_the_command(mine, tmp_path, capsys):
     # With other settings it is another store.
     assert cli.main([*arguments[:-1], "1"]) == 2
     assert "was begun with folder, 3 train, 0 val, 0 test" in capsys.readouterr().err
+    write_words(mine / "ben_1.TextGrid", [Word("hello", 0.2, 0.6)], 3.0)
+    assert cli.main(arguments) == 2
+    assert "other files, splits or settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import raw_corpora
 from cospeech import positions
 from cospeech.body import joint_positions, mannequin
 from cospeech.cli import main
-from cospeech.data import humanml3d, prepare
+from cospeech.data import amass, humanml3d, prepare
 from cospeech.data.store import Store
 from cospeech.data.stored import StoredClip
 from cospeech.errors import DataError
@@ -122,6 +122,29 @@ def test_mirrored_copies_exchange_the_right_fingers(corpus):
             np.testing.assert_allclose(
                 clips["M000000"].poses[:, other], clips["000000"].poses[:, j] * [1, -1, -1], atol=1e-6
             )
+
+
+@pytest.mark.parametrize(
+    ("subset", "rate", "start_s", "end_s"),
+    [
+        ("KIT", 100, 0.25, 1.5),  # every fifth frame was taken: 20 a second
+        ("CMU", 50, 0.2, 1.2),  # every other: 25, counted as if they were 20
+        ("HumanEva", 59.94, 10 / 59.94, 60 / 59.94),
+        ("CMU", 30, 5 / 30, 1.0),
+        ("Eyes_Japan_Dataset", 60, 3.25, 4.5),
+        ("MPI_HDM05", 120, 3.25, 4.5),
+        ("TotalCapture", 60, 1.25, 2.5),
+        ("MPI_Limits", 50, 1.0, 2.0),  # 20 frames of 25 a second in front
+        ("Transitions_mocap", 60, 0.75, 2.0),
+    ],
+)
+def test_frames_5_to_30_of_the_index_are_those_that_were_taken(subset, rate, start_s, end_s, tmp_path):
+    path = tmp_path / subset / "s" / "a_poses.npz"
+    raw_corpora.write_amass(path, raw_corpora.moving(round(5 * rate), rate), smplh=True)
+    row = humanml3d.Row(f"{subset}/s/a_poses.npy", 5, 30)
+    (clip,) = humanml3d.read(humanml3d.Take("000009", "train", row, amass.Take(f"{subset}/s/a", path, None), ()))
+    assert clip.info.num_frames == pytest.approx(30 * (end_s - start_s), abs=1)
+    assert clip.translation[0, 2] == pytest.approx(start_s, abs=0.02)  # z is the time
 
 
 def test_positions_of_humanact12_become_rotations_of_the_same_person(corpus):

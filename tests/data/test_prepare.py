@@ -106,13 +106,43 @@ def test_who_is_killed_goes_on_where_they_were(tmp_path):
 def test_a_store_of_other_clips_is_not_gone_on_with(tmp_path):
     prepare.run(jobs(3), tmp_path / "store", "made up")
     for others, corpus in ((jobs(4), "made up"), (jobs(3), "else")):
-        with pytest.raises(DataError, match="other files or settings"):
+        with pytest.raises(DataError, match="other files, splits or settings"):
             prepare.run(others, tmp_path / "store", corpus)
-    with pytest.raises(DataError, match=r"1 ids belong to several clips, such as clip 0"):
-        prepare.run([*jobs(2), *jobs(1)], tmp_path / "else", "made up")
+    others = [Job(job.id, job.make, "test") for job in jobs(3)]
+    with pytest.raises(DataError, match="other files, splits or settings"):
+        prepare.run(others, tmp_path / "store", "made up")
+    with pytest.raises(DataError, match=r"The id clip 0 is that of several clips, as of 1 more,"):
+        prepare.run([*jobs(2), *jobs(2)], tmp_path / "else", "made up")
     with pytest.raises(DataError, match="no clips to prepare"):
         prepare.run([], tmp_path / "else", "made up")
     assert not (tmp_path / "else").exists()
+
+
+def test_a_shard_that_was_deleted_is_made_again_and_no_other(tmp_path):
+    store = tmp_path / "store"
+    prepare.run(jobs(4), store, "made up")
+    contents = {path.name: path.read_bytes() for path in store.iterdir()}
+    times = {path.name: path.stat().st_mtime_ns for path in store.iterdir()}
+    (store / "00001.arrow").unlink()
+    (store / "00002.json").unlink()
+    assert prepare.left(store) == 2
+    prepare.run(jobs(4), store, "made up")
+    assert {path.name: path.read_bytes() for path in store.iterdir()} == contents
+    made = {name for name, time_ns in times.items() if (store / name).stat().st_mtime_ns != time_ns}
+    assert made == {"00001.arrow", "00001.json", "00002.arrow", "00002.json"}
+
+
+def make_and_die(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield from make(number)
+
+
+def test_a_process_that_is_killed_is_one_line_and_what_it_made_stays(tmp_path):
+    with pytest.raises(DataError, match=r"a process was killed.* fewer --workers: it goes on where it was"):
+        prepare.run(jobs(4, make_and_die), tmp_path / "store", "made up", workers=2)
+    prepare.run(jobs(4), tmp_path / "store", "made up")
+    assert ids(tmp_path / "store") == [f"clip {n}" for n in range(4)]
 
 
 def test_ray_is_an_extra(tmp_path, monkeypatch):
@@ -217,7 +247,7 @@ def test_languages_and_speakers_are_chosen(corpus):
     assert [job.id for job in beat2.jobs(source / "beat_chinese_v2.0.0")] == ["beat2/12_y_0_1_1"]
     with pytest.raises(DataError, match=r"has no klingon\. There is chinese, english"):
         names(languages=["klingon"])
-    with pytest.raises(DataError, match="none of its takes is by one of the speakers 99"):
+    with pytest.raises(DataError, match="has no takes of the speakers 99 for train, val, test"):
         names(speakers=[99])
 
 
@@ -247,7 +277,19 @@ def test_bad_takes_are_left_out_with_the_reason(tmp_path):
     motion, _ = bad("1_a_0_9_9", "`trans` has shape (59, 3), expected (60, 3)")
     with np.load(motion) as arrays:
         np.savez(motion, **{**arrays, "trans": np.zeros((59, 3))})
-    names = [f"1_a_0_{n}_{n}" for n in range(1, 10)]
+    grids = folder / "textgrid"
+    bad("1_a_0_10_10", "holds no words")
+    write_words(grids / "1_a_0_10_10.TextGrid", [], 2.0)
+    bad("1_a_0_11_11", "its words go on to 71.0 s, the recording to 2.0 s")
+    write_words(grids / "1_a_0_11_11.TextGrid", [Word("hello", 70, 71)], 2.0)
+    bad("1_a_0_12_12", "'hello' at 0.2 s begins before 'oh' ends")
+    text = (grids / "1_a_0_12_12.TextGrid").read_text()
+    text = text.replace('text = ""', 'text = "oh"', 1).replace("xmax = 0.200000", "xmax = 0.300000")
+    (grids / "1_a_0_12_12.TextGrid").write_text(text)
+    text = (grids / "1_a_0_2_2.TextGrid").read_text()  # rounded, not overlapping
+    text = text.replace('text = ""', 'text = "oh"', 1).replace("xmax = 0.200000", "xmax = 0.200500")
+    (grids / "1_a_0_2_2.TextGrid").write_text(text)
+    names = [f"1_a_0_{n}_{n}" for n in range(1, 13)]
     split_file(folder, *(f"{name},train" for name in names))
     prepare.run(beat2.jobs(folder), tmp_path / "store", "beat2")
     store = Store(tmp_path / "store")
@@ -263,11 +305,13 @@ def test_bad_takes_are_left_out_with_the_reason(tmp_path):
     ("content", "message"),
     [
         (None, "cannot be read"),
-        ("id,type\n2_scott_0_1_1,exam\n", "has takes of type 'exam'"),
+        ("id,type\n2_scott_0_1_1,exam\n", "line 2: 2_scott_0_1_1 is of type 'exam'. Types are train, val, test, add"),
         ("name,kind\n2_scott_0_1_1,train\n", "is not a table with the columns id and type"),
-        ("id,type\n2_scott_0_1_1\n", "is not a table with the columns id and type"),
+        ("id,type\n2_scott_0_1_1\n", "line 2: 2_scott_0_1_1 is of type ''"),
+        ("id,type\n,train\n", "line 2: '' is not the name of a take"),
+        ("", "has no takes"),
         ("id,type\n../../2_scott,train\n", "is not the name of a take"),
-        ("id,type\n2_scott_0_1_1,train\n2_scott_0_1_1,test\n", "1 ids belong to several clips"),
+        ("id,type\n2_scott_0_1_1,train\n2_scott_0_1_1,test\n", "line 3: 2_scott_0_1_1 for the second time, as test"),
     ],
 )
 def test_split_files_that_make_no_sense(content, message, tmp_path):
@@ -281,6 +325,20 @@ def test_split_files_that_make_no_sense(content, message, tmp_path):
 def test_a_folder_that_is_no_beat2(tmp_path):
     with pytest.raises(DataError, match="neither it nor a folder in it has both smplxflame_30 and wave16k"):
         beat2.jobs(tmp_path)
+
+
+def test_takes_that_are_no_jobs_are_told(corpus):
+    source, _ = corpus
+    english = source / "beat_english_v2.0.0"
+    take(english, "2_scott_0_9_9")
+    split_file(english, "2_scott_0_1_1,test", "2_scott_0_1_1,test", "2_scott_0_2_2,train", "4_x_0_1_1,additional")
+    extra = "beat_english_v2.0.0: takes that are called additional: 1, such as 4_x_0_1_1; --additional takes them"
+    unlisted = "beat_english_v2.0.0: takes that train_test_split.csv does not list: 1, such as 2_scott_0_9_9"
+    assert beat2.notes(source) == [extra, unlisted]
+    assert beat2.notes(source, additional=True, speakers=[2]) == [unlisted]
+    assert beat2.notes(source, speakers=[4]) == [extra]
+    assert beat2.notes(source, languages=["chinese"]) == []
+    assert [job.id for job in beat2.jobs(source, speakers=[2])] == ["beat2/2_scott_0_1_1", "beat2/2_scott_0_2_2"]
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------

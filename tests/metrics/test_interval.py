@@ -65,6 +65,13 @@ def test_samples_that_lie_above_the_value_tell_how_wide_not_where(rng):
     assert found.value == 5
     assert (found.low + found.high) / 2 == pytest.approx(5, abs=0.2)
     assert found.high - found.low == pytest.approx(3.92, rel=0.1)
-    apart = interval.difference_around(5.0, 6.0, samples, samples + 1)
+    apart = interval.difference_around(5.0, 6.0, samples, samples + 1, clips=50)
     assert apart[:3] == pytest.approx((1, 1, 1))
     assert apart.p == pytest.approx(1e-3)
+    assert interval.difference_around(5.0, 6.0, samples, samples + 1, clips=3).p == 0.25
+
+
+def test_few_clips_are_no_proof_however_alike_they_are(rng):
+    assert [difference([0.0] * n, [1.0] * n).p for n in (1, 2, 3, 6)] == [1, 0.5, 0.25, 2**-5]
+    chance = [difference(*rng.normal(size=(2, 4)).tolist()).p for _ in range(100)]
+    assert min(chance) > 0.05

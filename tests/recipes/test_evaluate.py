@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import signal
@@ -29,6 +30,7 @@ from cospeech.pipeline import SynTalkerPipeline
 from cospeech.recipes import beside, compare, evaluate, report, scores
 from cospeech.recipes.evaluate import Evaluate, learned_from
 from cospeech.smoothing import smooth
+from cospeech.speech import Speech
 from cospeech.systems import EmbedderModel
 
 SECONDS = 12
@@ -147,7 +149,7 @@ def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model,
     monkeypatch.setattr(evaluate, "_all", None)  # nothing is measured again, either
     assert evaluate.run(settings, quiet) == content
     assert made == []
-    with pytest.raises(ConfigError, match="was begun with other settings"):
+    with pytest.raises(ConfigError, match=r"was begun with other settings \(seed\)"):
         evaluate.run(replace(settings, seed=1), quiet)
     with pytest.raises(ConfigError, match="holds other files"):
         evaluate.run(replace(settings, out=tmp_path), quiet)
@@ -276,6 +278,24 @@ def test_faces_are_measured_on_the_body_of_a_smplx_file_with_the_shape_of_the_pe
     assert wanted != pytest.approx(diversity.l1_diversity(joints_of_average(tmp_path, real[1])).value, rel=1e-2)
 
 
+def test_the_published_protocol_adds_the_mean_of_smplx_to_the_fingers(tmp_path, rng):
+    arrays = smplx_arrays(rng)
+    np.savez(tmp_path / "body.npz", **arrays)
+    body, clip = load_smplx(tmp_path / "body.npz"), talk(1)
+    real, speech = scores.motion_of(clip), Speech(clip.samples, 16_000)
+    bent = real.poses.copy()
+    bent[:, 25:40] += arrays["hands_meanl"].reshape(15, 3)
+    bent[:, 40:55] += arrays["hands_meanr"].reshape(15, 3)
+    for protocol, poses in (("published", bent), ("corrected", real.poses)):
+        ruler = scores.Ruler(protocol, body, np.ones(55), np.zeros((55, 3)))
+        found = scores.of_clip(real, real, speech, np.array([1.0]), ruler)["L1 diversity, m"].value
+        joints = joint_positions(body, poses, np.zeros((len(real), 3)))
+        assert found == pytest.approx(diversity.l1_diversity(joints).value, rel=1e-5)
+    flat = scores.Ruler("published", replace(body, mean_hands=None), np.ones(55), np.zeros((55, 3)))
+    found = scores.of_clip(real, real, speech, np.array([1.0]), flat)["L1 diversity, m"].value
+    assert found == pytest.approx(diversity.l1_diversity(joints).value, rel=1e-5)
+
+
 def joints_of_average(folder, motion):
     return joint_positions(load_smplx(folder / "body.npz"), motion.poses, 0 * motion.translation)
 
@@ -298,6 +318,16 @@ def test_two_processes_measure_the_same(run, store):
         for system in first:
             for name, value in first[system][0].items():
                 np.testing.assert_allclose(second[system][0][name], value, rtol=1e-3, atol=1e-5)
+
+
+def killed(place):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_one_line():
+    killed.clips = (1, 2)
+    with pytest.raises(DataError, match=r"A process was killed.* fewer --workers"):
+        evaluate._all(killed, 2, lambda share: None)
 
 
 def test_a_store_without_test_clips_says_so(tmp_path, model):
@@ -355,17 +385,26 @@ def test_a_run_beside_itself_differs_in_nothing(run, tmp_path, capsys):
     assert (tmp_path / "table.md").read_text().count("\n") == len(rows) + 2
 
 
-def test_who_slides_more_on_every_clip_is_worse(run, tmp_path):
+def test_who_slides_more_on_every_clip_is_worse_but_three_clips_prove_nothing(run, tmp_path):
     def more(content):
         system = content["systems"]["model"]
         for clip in system["clips"]:
-            clip["slide in contact, cm/s"][0] += 5
+            clip["slide in contact, cm/s"] = [clip["slide in contact, cm/s"][0] + 5, 1.0]
         system["measures"]["slide in contact, cm/s"][0] += 5
+
+    def thrice(content):
+        content["clips"] *= 3
+        for system in content["systems"].values():
+            system["clips"] = [dict(clip) for clip in system["clips"] * 3]
+            system["measures"] = {name: of for name, of in system["measures"].items() if not name.startswith("FGD")}
 
     worse = changed(run, tmp_path / "worse", more)
     row = next(row for row in compare.table(run, worse) if row[0].startswith("slide"))
-    assert row[-1] == str(run)
-    assert row[3].startswith("+5 [+5, +5]")
+    assert row[3:] == ("+5 [+5, +5]", "0.250", "neither, surely")
+    many = changed(run, tmp_path / "many", thrice)
+    worse = changed(many, tmp_path / "many and worse", more)
+    row = next(row for row in compare.table(many, worse) if row[0].startswith("slide"))
+    assert row[3:] == ("+5 [+5, +5]", "0.004", str(many))
 
 
 @pytest.mark.parametrize(

@@ -62,13 +62,28 @@ def main(arguments: list[str] | None = None) -> int:
             args=arguments,
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+        sys.stdout.flush()
     except CospeechError as error:  # ours: one line. Anything else is a bug: full traceback.
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 1
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Whether the program behind a pipe, such as `head`, has read enough of what is printed. Prints no more then."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _print_warning(message, category, filename, lineno, file=None, line=None) -> None:

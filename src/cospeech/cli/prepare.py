@@ -81,6 +81,7 @@ def prepare(
             from cospeech.data import beat2
 
             jobs = beat2.jobs(source, languages, speakers, additional)
+            notes = beat2.notes(source, languages, speakers, additional)
         case "amass":
             from cospeech.data import amass as captures
 
@@ -102,7 +103,7 @@ def prepare(
                 raise ConfigError("--languages: a folder is of one language. Prepare a store for each.")
             takes = folder.takes(source, test_share, speaker_prefix)
             jobs = folder.jobs(takes, licence or folder.LICENCE, *languages)
-            which += [folder.settings(takes), f"licence {licence or folder.LICENCE}"]
+            which += [folder.summary(takes), f"licence {licence or folder.LICENCE}"]
             notes = folder.notes(takes)
     which += ["rates of SMPL-H"] if smplh else []
     with progress_bar(f"prepare {corpus}") as progress:

@@ -75,7 +75,7 @@ def jobs(source: Path, smplh: Path | None = None) -> list[Job]:
     Raises:
         DataError: there are none.
     """
-    return [Job(f"{SOURCE}/{take.name}", partial(read, take)) for take in takes(source, smplh)]
+    return [Job(f"{SOURCE}/{take.name}", partial(read, take), take.doubt) for take in takes(source, smplh)]
 
 
 def takes(source: Path, smplh: Path | None = None) -> list[Take]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cospeech import prosody, skeleton
-from cospeech.data.clips import Clip, Job, pack
+from cospeech.data.clips import Clip, Job, pack, words_of
 from cospeech.data.stored import SPLITS, StoredClip
 from cospeech.errors import DataError
 from cospeech.formats import npz
@@ -98,14 +98,39 @@ def jobs(
         DataError: there is no such folder or split file, or nothing is left.
     """
     takes = [
-        take
+        Take(folder, name, "train" if split == ADDITIONAL else split, _language(folder))
         for folder in _language_folders(source, languages)
-        for take in _takes(folder, additional)
-        if not speakers or take.speaker in map(str, speakers)
+        for name, split in _rows(folder).items()
+        if _is_by(name, speakers) and (additional or split != ADDITIONAL)
     ]
     if not takes:
-        raise DataError(f"{source}: none of its takes is by one of the speakers {', '.join(map(str, speakers))}.")
-    return [Job(f"beat2/{take.name}", partial(read, take)) for take in takes]
+        whose = f" of the speakers {', '.join(map(str, speakers))}" if speakers else ""
+        raise DataError(f"{source}: {SPLIT_FILE} has no takes{whose} for {', '.join(SPLITS)}.")
+    return [Job(f"beat2/{take.name}", partial(read, take), take.split) for take in takes]
+
+
+def notes(
+    source: Path, languages: Collection[str] = (), speakers: Collection[int] = (), additional: bool = False
+) -> list[str]:
+    """Which takes are no jobs although nothing is wrong with them; arguments as of `jobs`."""
+    found = []
+    for folder in _language_folders(source, languages):
+        rows = _rows(folder)
+        extra = [name for name, split in rows.items() if split == ADDITIONAL and _is_by(name, speakers)]
+        if extra and not additional:
+            found.append(f"{folder.name}: takes that are called additional: {_such_as(extra)}; --additional takes them")
+        motions = sorted(path.stem for path in (folder / _FOLDERS[0]).glob("*.npz"))
+        if unlisted := [name for name in motions if name not in rows and _is_by(name, speakers)]:
+            found.append(f"{folder.name}: takes that {SPLIT_FILE} does not list: {_such_as(unlisted)}")
+    return found
+
+
+def _such_as(names: list[str]) -> str:
+    return f"{len(names)}, such as {names[0]}"
+
+
+def _is_by(name: str, speakers: Collection[int]) -> bool:
+    return not speakers or name.partition("_")[0] in map(str, speakers)
 
 
 def _language_folders(source: Path, languages: Collection[str]) -> list[Path]:
@@ -124,30 +149,34 @@ def _language(folder: Path) -> str:
     return found[1] if found else "english"
 
 
-def _takes(folder: Path, additional: bool) -> list[Take]:
-    path = folder / SPLIT_FILE
+def _rows(folder: Path) -> dict[str, str]:
+    """Take -> train, val, test or additional, as the split file has them."""
+    path, rows = folder / SPLIT_FILE, dict[str, str]()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(row["id"].strip(), row["type"].strip()) for row in csv.DictReader(file)]
+            table = csv.DictReader(file)
+            for row in table:
+                name, split = row["id"].strip(), (row["type"] or "").strip()
+                line = f"{path}: line {table.line_num}"
+                if not re.fullmatch(r"[0-9]+_[\w-]+", name):
+                    raise DataError(f"{line}: {name!r} is not the name of a take, such as 2_scott_0_1_1.")
+                if split not in (*SPLITS, ADDITIONAL):
+                    known = ", ".join((*SPLITS, ADDITIONAL))
+                    raise DataError(f"{line}: {name} is of type {split!r}. Types are {known}.")
+                if rows.setdefault(name, split) != split:
+                    raise DataError(f"{line}: {name} for the second time, as {split} after {rows[name]}. Remove one.")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). It says which takes are for training.") from None
     except (KeyError, AttributeError, UnicodeDecodeError, csv.Error):
         raise DataError(f"{path}: is not a table with the columns id and type.") from None
-    if unknown := sorted({split for _, split in rows} - {*SPLITS, ADDITIONAL}):
-        known = ", ".join((*SPLITS, ADDITIONAL))
-        raise DataError(f"{path}: has takes of type {unknown[0]!r}. Types are {known}.")
-    if bad := next((name for name, _ in rows if not re.fullmatch(r"[0-9]+_[\w-]+", name)), None):
-        raise DataError(f"{path}: {bad!r} is not the name of a take, such as 2_scott_0_1_1.")
-    if additional:
-        rows = [(name, "train" if split == ADDITIONAL else split) for name, split in rows]
-    return [Take(folder, name, split, _language(folder)) for name, split in rows if split in SPLITS]
+    return rows
 
 
 def read(take: Take) -> Iterator[StoredClip]:
     """One clip: motion, expressions and shape as they are, recording at 16 kHz, words; of the face the jaw alone.
 
     Raises:
-        DataError: a file is missing or damaged, or motion and recording are of different lengths.
+        DataError: a file is missing or damaged, or files do not belong together.
     """
     paths = [
         take.folder / kind / f"{take.name}{suffix}" for kind, suffix in zip(_FOLDERS, (".npz", ".wav"), strict=True)
@@ -157,7 +186,10 @@ def read(take: Take) -> Iterator[StoredClip]:
             raise DataError(f"{path.parent.name}/{path.name} is missing")
     words = take.folder / "textgrid" / f"{take.name}.TextGrid"
     motion = with_jaw(npz.read(paths[0])).resample(FPS)
-    speech = Speech.load(paths[1], words if words.is_file() else ()).resample(prosody.SAMPLE_RATE)
+    speech = Speech.load(paths[1])
+    if words.is_file():
+        speech = Speech(speech.samples, speech.rate, words_of(words, speech.duration_s))
+    speech = speech.resample(prosody.SAMPLE_RATE)
     if abs(motion.duration_s - speech.duration_s) > _APART_S:
         raise DataError(f"its motion lasts {motion.duration_s:.1f} s and its recording {speech.duration_s:.1f} s")
     clip = Clip(f"beat2/{take.name}", take.split, motion, speech, (), LICENCE, HAS)

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import DataError
 from cospeech.motion import Motion
 from cospeech.speech import Speech
+from cospeech.text import Word, read_words
+
+_TOUCHING_S = 0.001  # words that overlap by less do so by rounding
+_LATE_S = 1.0  # words that begin later than this after the end of a recording are those of another one
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,13 @@ class Job:
         id: Unique in the corpus, and the same whenever it is prepared.
         make: A function of a module with its arguments (`functools.partial`), so that another process can call it. It
             raises a `CospeechError` where the clip is no good.
+        settings: What the clip depends on besides its files, such as its split. A store that was begun with others is
+            not gone on with.
     """
 
     id: str
     make: Callable[[], Iterable[StoredClip]]
+    settings: str = ""
 
 
 def pack(clip: Clip, source: str, speaker: str = "", language: str = "") -> StoredClip:
@@ -89,6 +97,24 @@ def pack(clip: Clip, source: str, speaker: str = "", language: str = "") -> Stor
     )
     expressions = motion.expressions if motion.expressions.any() else None
     return replace(with_hearing(info, motion, samples), samples=samples, expressions=expressions, betas=motion.betas)
+
+
+def words_of(path: Path, duration_s: float) -> tuple[Word, ...]:
+    """The words of a TextGrid, if they can be those of a recording.
+
+    Raises:
+        DataError: it is damaged or without words, words overlap, or they go on long after the recording has ended.
+    """
+    words = read_words(path)
+    spoken = [word for word in words if not word.is_pause]
+    if not spoken:
+        raise DataError(f"{path}: holds no words. Remove it, or make it again with `cospeech align`")
+    for before, word in pairwise(spoken):
+        if word.start_s < before.end_s - _TOUCHING_S:
+            raise DataError(f"{path}: {word.text!r} at {word.start_s:g} s begins before {before.text!r} ends")
+    if spoken[-1].start_s > duration_s + _LATE_S:
+        raise DataError(f"{path}: its words go on to {spoken[-1].end_s:.1f} s, the recording to {duration_s:.1f} s")
+    return words
 
 
 def with_hearing(info: ClipInfo, motion: Motion, samples: np.ndarray) -> StoredClip:

@@ -10,7 +10,6 @@ import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +18,12 @@ import numpy as np
 from cospeech import mocap, prosody, skeleton
 from cospeech.audio import SUFFIXES
 from cospeech.data.beat2 import FPS, SPLIT_FILE, with_jaw
-from cospeech.data.clips import Clip, Job, pack
+from cospeech.data.clips import Clip, Job, pack, words_of
 from cospeech.data.stored import SPLITS, StoredClip
 from cospeech.errors import ConfigError, DataError
 from cospeech.formats import npz
 from cospeech.motion import Motion
 from cospeech.speech import Speech
-from cospeech.text import Word, read_words
 
 LICENCE = "not stated"
 TEST_SHARE = 0.1
@@ -33,7 +31,6 @@ TEST_FILE = "test.csv"  # of MambaTalk: what it does not list is for training
 _MOTION = (".npz", ".bvh", ".amc")  # of two the first is taken: it needs no retargeting
 _TRANSCRIPT = (".txt", ".lab")
 _APART_S = 5.0  # motion and recording differ by less: the longer one is cut. As in BEAT2
-_LATE_S = 1.0  # words later than the end of the recording are those of another one
 _STILL = 0.01  # radians or metres, between the 5th and the 95th percentile: not recorded
 
 
@@ -51,7 +48,7 @@ class Take(NamedTuple):
 
 
 def takes(source: Path, test_share: float | None = None, speaker_prefix: bool = False) -> list[Take]:
-    """The recordings of a folder, in the order of their names, and those that its table alone has.
+    """The recordings of a folder, in the order of their names, and what has but a row of its table or a motion.
 
     Args:
         test_share: Where no table says what is for testing: so much of it, chosen by a hash of each name, so that a
@@ -94,17 +91,23 @@ def takes(source: Path, test_share: float | None = None, speaker_prefix: bool = 
             unlisted=SPLIT_FILE if table and table.name == SPLIT_FILE and name not in rows else "",
         )
 
-    lost = sorted(rows.keys() - {recording.stem for recording in recordings})
+    named = rows.keys() | {stem for stem, suffix in files if suffix in _MOTION}
+    lost = sorted(named - {recording.stem for recording in recordings})
     return [*(take(recording.stem, recording) for recording in recordings), *(take(name) for name in lost)]
 
 
 def jobs(takes: Sequence[Take], licence: str = LICENCE, language: str = "") -> list[Job]:
     """A clip of each."""
-    return [Job(f"folder/{take.name}", partial(read, take, licence, language)) for take in takes]
+    return [Job(f"folder/{take.name}", partial(read, take, licence, language), _settings(take)) for take in takes]
 
 
-def settings(takes: Sequence[Take]) -> str:
-    """What a store is made with besides the names: it cannot be gone on with where this has changed."""
+def _settings(take: Take) -> str:
+    motion = take.motion.suffix if take.motion else "no motion"
+    return f"{take.split}, {take.speaker}, {motion}, {'words' if take.words else 'no words'}"
+
+
+def summary(takes: Sequence[Take]) -> str:
+    """What there is, for whoever looks at the store."""
     splits = ", ".join(f"{sum(take.split == split for take in takes)} {split}" for split in SPLITS)
     speakers = len({take.speaker for take in takes if take.speaker})
     return f"{splits}, {speakers} speakers"
@@ -143,7 +146,7 @@ def read(take: Take, licence: str, language: str) -> Iterator[StoredClip]:
         raise DataError(f"there is no motion of it ({', '.join(_MOTION)}), and nothing is learned from speech alone")
     speech = Speech.load(take.recording)
     if take.words:
-        speech = Speech(speech.samples, speech.rate, _words(take.words, speech.duration_s))
+        speech = Speech(speech.samples, speech.rate, words_of(take.words, speech.duration_s))
     speech = speech.resample(prosody.SAMPLE_RATE)
     if take.motion.suffix.lower() == ".npz":
         motion = npz.read(take.motion)
@@ -193,20 +196,6 @@ def _table(path: Path) -> dict[str, _Row]:
         if table.setdefault(name, row) != row:
             raise DataError(f"{path}: has {name!r} twice, as {table[name].split} and as {row.split}. Remove one.")
     return table
-
-
-def _words(path: Path, duration_s: float) -> tuple[Word, ...]:
-    """The words of a TextGrid that can be those of a recording."""
-    words = read_words(path)
-    spoken = [word for word in words if not word.is_pause]
-    if not spoken:
-        raise DataError(f"{path}: holds no words. Remove it, or make it again with `cospeech align`")
-    for before, word in pairwise(spoken):
-        if word.start_s < before.end_s:
-            raise DataError(f"{path}: {word.text!r} at {word.start_s:g} s begins before {before.text!r} ends")
-    if spoken[-1].start_s > duration_s + _LATE_S:
-        raise DataError(f"{path}: its words go on to {spoken[-1].end_s:.1f} s, the recording to {duration_s:.1f} s")
-    return words
 
 
 def _has(motion: Motion) -> frozenset[str]:

@@ -105,13 +105,13 @@ def jobs(source: Path, motions: Path, smplh: Path | None = None) -> list[Job]:
         for text in texts:
             by_part[(text.start_s, text.end_s) if text.end_s else None].append(text.caption)
         some = [Take(name, splits[name], row, motion, tuple(said), part) for part, said in by_part.items()]
-        made += [Job(take.id, partial(read, take)) for take in some]
+        made += [Job(take.id, partial(read, take), f"{take.split} {take.row} {take.captions}") for take in some]
     unknown = sorted(splits.keys() - {name for name, _ in listed})
     return made + [_left_out(name, f"is in {splits[name]}.txt, but not in {_INDEX}") for name in unknown]
 
 
 def _left_out(name: str, reason: str) -> Job:
-    return Job(f"{SOURCE}/{name}", partial(_refuse, reason))
+    return Job(f"{SOURCE}/{name}", partial(_refuse, reason), "left out")
 
 
 def _refuse(reason: str) -> NoReturn:

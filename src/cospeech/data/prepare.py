@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -101,7 +102,8 @@ def check(jobs: Sequence[Job]) -> None:
         raise DataError("There are no clips to prepare.")
     counts = Counter(job.id for job in jobs)
     if double := [name for name, count in counts.items() if count > 1]:
-        raise DataError(f"{len(double)} ids belong to several clips, such as {double[0]}. Rename them.")
+        more = f", as of {len(double) - 1} more," if len(double) > 1 else ""
+        raise DataError(f"The id {double[0]} is that of several clips{more} but ids are unique. Rename their files.")
 
 
 def _count(num_jobs: int) -> int:
@@ -110,7 +112,7 @@ def _count(num_jobs: int) -> int:
 
 
 def _digest(jobs: Sequence[Job]) -> str:
-    return hashlib.sha256("\n".join(job.id for job in jobs).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(f"{job.id} {job.settings}" for job in jobs).encode()).hexdigest()[:12]
 
 
 def _begin(path: Path, corpus: str, num_shards: int) -> None:
@@ -119,8 +121,8 @@ def _begin(path: Path, corpus: str, num_shards: int) -> None:
         write_index(path, corpus, num_shards)
     elif (found := stores.read_index(path)) != {"corpus": corpus, "shards": num_shards}:
         raise DataError(
-            f"{path}: was begun with {found['corpus']}, not {corpus}: other files or settings. Choose another folder "
-            "or remove it."
+            f"{path}: was begun with {found['corpus']}, not {corpus}: other files, splits or settings. Choose another "
+            "folder or remove it."
         )
 
 
@@ -130,7 +132,13 @@ def _here(todo: Sequence[_Shard], workers: int) -> Iterator[None]:
         return
     with ProcessPoolExecutor(min(workers, len(todo)), mp_context=get_context("spawn")) as pool:
         for finished in as_completed([pool.submit(_make, shard) for shard in todo]):
-            yield finished.result()
+            try:
+                yield finished.result()
+            except BrokenProcessPool:
+                raise DataError(
+                    f"{todo[0].path}: a process was killed, as it is where memory runs out. Run it again with fewer "
+                    "--workers: it goes on where it was."
+                ) from None
 
 
 def _with_ray(todo: Sequence[_Shard]) -> Iterator[None]:

@@ -36,6 +36,7 @@ except ModuleNotFoundError as error:
 VERSION = 2
 INDEX = "store.json"
 CLIPS_PER_SHARD = 64
+_MEND = "Delete it and run what made the store again: it makes just this one."
 SAMPLE_RATE = 16_000  # of recordings
 _WIDTHS = {  # numbers in a row of each array: of a frame, but for the last two
     "poses": 3 * skeleton.NUM_JOINTS,
@@ -125,10 +126,7 @@ class Store:
         for shard in range(self.num_shards):
             path = shard_path(self.path, shard)
             if _digest(path) != _read_note(self.path, shard)["sha256"]:
-                raise DataError(
-                    f"{path}: was changed or damaged since it was written. Delete it and the .json beside it, and run "
-                    "what made the store again: it makes just this one."
-                )
+                raise DataError(f"{path}: was changed or damaged since it was written. {_MEND}")
             yield shard
 
 
@@ -140,7 +138,8 @@ def read_index(path: Path) -> dict[str, Any]:
     """
     if path.is_file():
         raise DataError(
-            f"{path}: a file, as stores of version 1 were; they are folders now. Make it again: `cospeech prepare`."
+            f"{path}: a file, as stores of version 1 were; they are folders now. Remove it and make it again with "
+            "`cospeech prepare`."
         )
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
@@ -151,7 +150,12 @@ def read_index(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such store. `cospeech prepare` or `cospeech train starter` makes one.") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: its {INDEX} is damaged ({error}). Prepare the store again.") from None
-    raise DataError(f"{path}: store version {version}, expected {VERSION}. Make it again: `cospeech prepare`.")
+    advice = "Remove the folder, then make it again with `cospeech prepare`"
+    if isinstance(version, int) and version > VERSION:
+        advice = "Use the newer cospeech that made it"
+    raise DataError(
+        f"{path}: a store of version {version}, expected {VERSION}. {advice}. It holds {index.get('corpus')!s:.200}."
+    )
 
 
 def shard_path(path: Path, shard: int) -> Path:
@@ -159,7 +163,9 @@ def shard_path(path: Path, shard: int) -> Path:
 
 
 def missing_shards(path: Path, num_shards: int) -> list[int]:
-    return [shard for shard in range(num_shards) if not shard_path(path, shard).with_suffix(".json").is_file()]
+    """Those that are not finished, or of which a file was deleted."""
+    files = [(shard_path(path, shard), shard_path(path, shard).with_suffix(".json")) for shard in range(num_shards)]
+    return [shard for shard, both in enumerate(files) if not all(file.is_file() for file in both)]
 
 
 def _open(path: Path) -> list[pa.RecordBatch]:
@@ -169,7 +175,7 @@ def _open(path: Path) -> list[pa.RecordBatch]:
                 raise DataError(f"{path}: has other columns than a store of version {VERSION}. Prepare it again.")
             return list(reader)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: is missing or damaged ({error}). `cospeech check` says what to do.") from None
+        raise DataError(f"{path}: is damaged ({error}). {_MEND}") from None
 
 
 def _infos(batches: list[pa.RecordBatch]) -> list[ClipInfo]:
@@ -197,7 +203,7 @@ def _read_note(path: Path, shard: int) -> dict[str, Any]:
         found = json.loads(note.read_text(encoding="utf-8"))
         return {"sha256": found["sha256"], "dropped": found["dropped"]}
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{note}: is damaged ({error}). Delete it and prepare the store again.") from None
+        raise DataError(f"{note}: is damaged ({error}). {_MEND}") from None
 
 
 def _digest(path: Path) -> str:

@@ -4,7 +4,9 @@
 
 Measures of a clip are numbers, of which the mean counts, or `Ratio`s, of which the sums are divided. The bootstrap asks
 what the value would be for other clips of the same kind: it draws as many of them as there are, some several times, a
-thousand times over. Of few clips, less than about ten, its intervals are too narrow.
+thousand times over. Of few clips, less than `FEW`, its intervals are too narrow. Its p would be, too: three clips that
+agree by chance, as one time in four they do, it takes for certain. So no p is smaller than the least that signs of
+paired differences can have, one in 2^(N-1) for N clips.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 SAMPLES = 1000
+FEW = 10
 LOW, HIGH = 0.025, 0.975
 
 
@@ -44,7 +47,7 @@ class Difference(NamedTuple):
     value: float
     low: float  # 95 % interval
     high: float
-    p: float  # how often chance makes as much of nothing; below 0.05 where the interval leaves out zero
+    p: float  # how often chance makes as much of nothing; of six clips or more below 0.05 where zero is outside
 
 
 def estimate(values: Sequence[float | Ratio], never: Callable | None = None) -> Estimate:
@@ -89,18 +92,22 @@ def difference(first: Sequence[float | Ratio], second: Sequence[float | Ratio]) 
     drawn = np.random.default_rng(0).integers(len(both), size=(SAMPLES, len(both)))
     ours, theirs = (_divided(both[drawn].sum(axis=1)[:, run]) for run in (1, 0))
     value = _divided(both.sum(axis=0)[1]) - _divided(both.sum(axis=0)[0])
-    return _difference(float(value), ours - theirs)
+    return _difference(float(value), ours - theirs, len(both))
 
 
-def difference_around(first: float, second: float, first_samples: np.ndarray, second_samples: np.ndarray) -> Difference:
-    """As `difference`, of values as `around` takes them; sample by sample both are of the same clips."""
+def difference_around(
+    first: float, second: float, first_samples: np.ndarray, second_samples: np.ndarray, clips: int
+) -> Difference:
+    """As `difference`, of values as `around` takes them; sample by sample both are of the same clips, so many."""
     samples = second_samples - first_samples
-    return _difference(second - first, second - first + samples - samples.mean())
+    return _difference(second - first, second - first + samples - samples.mean(), clips)
 
 
-def _difference(value: float, samples: np.ndarray) -> Difference:
+def _difference(value: float, samples: np.ndarray, clips: int) -> Difference:
     beyond = min((samples <= 0).mean(), (samples >= 0).mean())  # chance enough that the sign is another one
-    return Difference(value, *_interval(samples), p=float(min(1.0, max(2 * beyond, 1 / len(samples)))))
+    return Difference(
+        value, *_interval(samples), p=float(min(1.0, max(2 * beyond, 1 / len(samples), 2.0 ** (1 - clips))))
+    )
 
 
 def _pairs(values: Sequence[float | Ratio]) -> np.ndarray:

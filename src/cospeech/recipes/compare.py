@@ -70,7 +70,7 @@ def _of_embeddings(name: str, a: dict[str, Any], first: Path, second: Path) -> D
     sources = ((first, MODEL), (second, MODEL), (first, REAL))
     made, other, real = (_embeddings(folder, system, band, clips) for folder, system in sources)
     distances = [frechet.frechet_distance(np.concatenate(side), np.concatenate(real)) for side in (made, other)]
-    return interval.difference_around(*distances, *frechet.resampled_each([made, other], real))
+    return interval.difference_around(*distances, *frechet.resampled_each([made, other], real), clips)
 
 
 def _embeddings(folder: Path, system: str, band: str, clips: int) -> list[np.ndarray]:

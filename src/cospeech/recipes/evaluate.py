@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -36,7 +37,7 @@ from cospeech.files import load_motion
 from cospeech.formats import npz
 from cospeech.formats.output import replacing
 from cospeech.metrics.frechet import Clips, frechet_distance, frechet_estimates
-from cospeech.metrics.interval import Estimate, Ratio, estimate
+from cospeech.metrics.interval import FEW, Estimate, Ratio, estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.prompts import Prompt
@@ -277,7 +278,13 @@ def _all(measuring: Measuring, workers: int, progress: Progress) -> list[dict]:
     if workers == 1 or len(places) < 2:
         return counted(map(measuring, places))
     with ProcessPoolExecutor(min(workers, len(places)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        return counted(pool.map(measuring, places))
+        try:
+            return counted(pool.map(measuring, places))
+        except BrokenProcessPool:
+            raise DataError(
+                "A process was killed, as it is where memory runs out. Run it again with fewer --workers: motions that "
+                "are made stay."
+            ) from None
 
 
 def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> dict[str, Any]:
@@ -294,8 +301,12 @@ def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> dict[str, Any]
     }
     path = settings.out / SETTINGS
     if path.is_file():
-        if any((settings.out / MOTIONS).glob("[!.]*")) and _made_of(_read_json(path)) != _made_of(wanted):
-            raise ConfigError(f"{settings.out}: was begun with other settings, see {SETTINGS}. Choose another folder.")
+        was, now = _made_of(_read_json(path)), _made_of(wanted)
+        if any((settings.out / MOTIONS).glob("[!.]*")) and was != now:
+            others = ", ".join(name for name in now if was.get(name, ...) != now[name])
+            raise ConfigError(
+                f"{settings.out}: was begun with other settings ({others}), see {SETTINGS}. Choose another folder."
+            )
     elif settings.out.is_dir() and any(settings.out.glob("[!.]*")):
         raise ConfigError(f"{settings.out}: holds other files. Choose a new or empty folder.")
     with replacing(path) as temporary:
@@ -303,13 +314,13 @@ def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> dict[str, Any]
     return wanted
 
 
-def _made_of(settings: Any) -> tuple | None:
-    """What motions depend on; None for what are no settings."""
+def _made_of(settings: Any) -> dict[str, Any]:
+    """What motions depend on; nothing for what are no settings."""
     try:
-        sums = settings["sums"]["model"], settings["sums"]["store"]
-        return *sums, *(settings[name] for name in ("protocol", "split", "seed", "steps", "prompts"))
+        sums = {name: settings["sums"][name] for name in ("model", "store")}
+        return sums | {name: settings[name] for name in ("protocol", "split", "seed", "steps", "prompts")}
     except (KeyError, TypeError):
-        return None
+        return {}
 
 
 def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -358,6 +369,10 @@ def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Embedded]]) -> 
 
 def _notes(settings: Evaluate, real: Sequence[Embedded], measures: Mapping[str, Sequence[float | None]]) -> list[str]:
     notes = []
+    if len(real) < FEW:
+        notes.append(f"Of {len(real)} clips intervals are too narrow. Ten or more are needed to trust them.")
+    if len(real) < 2:
+        notes.append("There is no other clip whose motion could be compared with.")
     if not settings.embedder:
         notes.append(
             "No Fréchet distances: they need --embedder, made by `cospeech import embedder` from the released "

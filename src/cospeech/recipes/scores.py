@@ -75,7 +75,7 @@ def of_clip(
     """
     num_frames = len(made)
     values: Values = {}
-    joints = joint_positions(ruler.body, made.poses, np.zeros_like(made.translation))
+    joints = joint_positions(ruler.body, _posed(made, ruler), np.zeros_like(made.translation))
     values["beat consistency"] = beat.beat_consistency(joints, onsets, ruler.joint_speed, ruler.protocol)
     values["L1 diversity, m"] = diversity.l1_diversity(joints)
     values |= _of_face(made, real, ruler)
@@ -83,6 +83,15 @@ def of_clip(
         wrists = physics.wrists_in_chest(quality.transforms_of(made))
         values["seam jump"] = physics.seam_jump(wrists, np.arange(hop_frames, num_frames, hop_frames), FPS)
     return values | quality.of_recording(made, speech) | quality.of_motion(made, speech) | quality.of_minute(made)
+
+
+def _posed(made: Motion, ruler: Ruler) -> np.ndarray:
+    """(T, 55, 3) what the body is posed by. The papers' code leaves it to SMPL-X's to add a mean to the fingers."""
+    if ruler.protocol == "corrected" or ruler.body.mean_hands is None:
+        return made.poses
+    poses = made.poses.copy()
+    poses[:, skeleton.HANDS] += ruler.body.mean_hands
+    return poses
 
 
 def _of_face(made: Motion, real: Motion, ruler: Ruler) -> Values:
