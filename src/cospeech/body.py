@@ -60,6 +60,7 @@ class Body:
     # (486, V * 3) float32, [1] equation 6; one row per entry of R - I of the joints 1-54
     pose_correctives: np.ndarray | None = None
     expression_shapes: np.ndarray | None = None  # (100, V * 3) float32, of FLAME
+    light_faces: np.ndarray | None = None  # (F, 3) int32, fewer triangles between some of the same vertices
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -256,6 +257,7 @@ def mannequin(level: str = "full") -> Body:
         embeds_licensed_mesh=False,
         colours=baked["colours"][kept],
         face_shapes=FaceShapes(number[moving], np.ascontiguousarray(deltas[:, moving])),
+        light_faces=number[baked["light_faces"]] if level == "full" else None,
     )
 
 

@@ -1,7 +1,7 @@
 """The html player: its parts, and the page in a real browser, opened from a file without any network."""
 
-import base64
 import io
+import json
 import re
 import sys
 import time
@@ -12,9 +12,11 @@ import av
 import numpy as np
 import pytest
 from chromium import BROWSER, FLAGS, in_browser
+from smplx_file import smplx_arrays
 
 from cospeech import skeleton
-from cospeech.body import joint_positions, mannequin
+from cospeech.body import joint_positions, load_smplx, mannequin
+from cospeech.errors import FormatError
 from cospeech.formats import html
 from cospeech.motion import Motion
 from cospeech.speech import Speech
@@ -44,6 +46,13 @@ def speech():
     return Speech(samples, RATE)
 
 
+@pytest.fixture(scope="module")
+def smplx_body(tmp_path_factory):
+    path = tmp_path_factory.mktemp("body") / "SMPLX_TEST.npz"
+    np.savez(path, **smplx_arrays(np.random.default_rng(0)))
+    return load_smplx(path)
+
+
 # Parts of the page
 
 
@@ -66,10 +75,29 @@ def test_the_sound_starts_when_the_motion_starts():
     assert click_s == pytest.approx(1.0, abs=0.005)
 
 
-def test_the_body_inside_is_the_glb(motion):
-    page = html.page(motion)
-    glb = base64.b64decode(re.search(r'id="body"[^>]*>\s*([A-Za-z0-9+/=\s]+)<', page).group(1))
-    assert glb[:4] == b"glTF"
+def test_a_minute_with_its_sound_is_sent_in_under_three_megabytes(rng):
+    # Noise cannot be packed; these joints swing as those of speakers do, and all 52 face shapes move.
+    at = np.linspace(0, 60, 1800)[:, None]
+    waves = sum(np.sin(at * rng.uniform(0.5, 9, 165) + rng.uniform(0, 6, 165)) / n for n in range(1, 6))
+    face = np.abs(np.sin(at * rng.uniform(0.5, 9, 52)))
+    minute = Motion(0.1 * waves.reshape(-1, 55, 3), np.zeros((1800, 3)), face=face)
+    noise = Speech(0.1 * rng.normal(size=60 * RATE).astype(np.float32), RATE)
+    assert len(html.page(minute, audio=noise).encode()) < 3_000_000
+
+
+def test_a_licensed_body_needs_consent_and_is_the_first_to_choose(motion, smplx_body):
+    with pytest.raises(FormatError, match="embed_licensed_body"):
+        html.page(motion, body=smplx_body)
+    page = html.page(motion, body=smplx_body, embed_licensed_body=True)
+    found = json.loads(re.search(r'id="metadata"[^>]*>(.*?)</script>', page).group(1))
+    assert [body["label"] for body in found["bodies"]] == ["SMPL-X", "Mannequin"]
+    assert "not for redistribution" in found["bodies"][0]["licence"]
+
+
+def test_prompts_are_never_read_from_a_file_that_the_metadata_names(motion, tmp_path):
+    (tmp_path / "timeline.json").write_text('[{"text": "from a file"}]')
+    page = html.page(motion.with_metadata({"prompts": str(tmp_path / "timeline.json")}))
+    assert "from a file" not in page
 
 
 def test_the_committed_bundle_is_made_of_the_committed_sources():
