@@ -4,7 +4,12 @@ const KINDS = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, 
 const PER_METRE = 1e5;
 
 export const textOf = (id) => document.getElementById(id).textContent.trim();
-export const bytesOf = (id) => Uint8Array.from(atob(textOf(id)), (c) => c.charCodeAt(0));
+export function bytesOf(id) {
+  const text = atob(textOf(id));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
 
 async function unpack(id) {
   const stream = new Blob([bytesOf(id)]).stream().pipeThrough(new DecompressionStream("gzip"));

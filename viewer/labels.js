@@ -24,7 +24,9 @@ export function describe({ title, motions }) {
   }
 }
 
-export function note(text) {
+/** Say something above the controls; nothing in the place of `instead` takes that back, but not another note. */
+export function note(text, instead) {
+  if (!text && element("note").textContent !== instead) return;
   element("note").textContent = text;
   element("note").hidden = !text;
 }

@@ -5,10 +5,18 @@ const BODY = [1.5, 1.85]; // metres that a cell must show, to choose between col
 
 const PROCESSORS = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
+/** Asked for by hand: three.js writes to the console where WebGL is missing, this page writes to its reader. */
+function openContext(canvas, options) {
+  const context = canvas.getContext("webgl2", options);
+  if (!context) {
+    throw new Error("This page draws with WebGL 2, which this browser does not offer or has switched off.");
+  }
+  return context;
+}
+
 /** Whether the browser draws without a graphics card; then the first level of detail is a plain one. */
 function drawsOnProcessor() {
-  const gl = document.createElement("canvas").getContext("webgl2");
-  if (!gl) return true;
+  const gl = openContext(document.createElement("canvas"));
   const info = gl.getExtension("WEBGL_debug_renderer_info");
   const name = gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
   gl.getExtension("WEBGL_lose_context")?.loseContext();
@@ -39,11 +47,7 @@ export class Picture {
     const canvas = document.createElement("canvas");
     canvas.setAttribute("aria-label", "The moving body. Drag to turn, scroll or pinch to zoom.");
     canvas.setAttribute("role", "img");
-    // Asked for by hand: three.js writes to the console where WebGL is missing, this page writes to its reader.
-    const context = canvas.getContext("webgl2", { antialias, powerPreference: "high-performance" });
-    if (!context) {
-      throw new Error("This page draws with WebGL 2, which this browser does not offer or has switched off.");
-    }
+    const context = openContext(canvas, { antialias, powerPreference: "high-performance" });
     const old = this.renderer;
     this.antialias = antialias;
     this.gl = context;

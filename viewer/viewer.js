@@ -14,6 +14,8 @@ import { Picture } from "./picture.js";
 import { Stage } from "./stage.js";
 
 const MOST_LEAD_S = 0.2;
+const PRESS_PLAY = "Press play to start the sound.";
+const LOST = "The graphics were interrupted. Reload the page if they do not come back.";
 
 const element = (id) => document.getElementById(id);
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
@@ -23,7 +25,7 @@ async function start() {
   const { duration, motions, bodies } = metadata;
   describe(metadata);
   const picture = new Picture(element("stage"), () => {
-    note(picture.lost ? "The graphics were interrupted. Reload the page if they do not come back." : "");
+    note(picture.lost ? LOST : "", LOST);
     dirty = true;
   });
   let shapes, moves, soundBytes;
@@ -42,7 +44,6 @@ async function start() {
   const stage = new Stage();
   const cast = shapes.map((shape) => moves.map((motion) => new Figure(shape, motion))); // by body, then by motion
   let figures = cast[0]; // of the body that is shown
-  let joints = false; // whether they are seen
   let dirty = true; // a still page draws nothing
 
   // ---- sound and time
@@ -66,13 +67,13 @@ async function start() {
   const player = {
     duration,
     now,
-    paused: () => clock.paused,
     async play() {
       if (now() >= duration && !clock.loop) clock.currentTime = 0;
       try {
         await clock.play();
+        note("", PRESS_PLAY);
       } catch (error) {
-        if (error.name === "NotAllowedError") note("Press play to start the sound.");
+        if (error.name === "NotAllowedError") note(PRESS_PLAY); // a page around this one asked, nobody clicked in here
         else if (error.name !== "AbortError" && clock instanceof SilentClock) throw error;
       }
     },
@@ -80,7 +81,8 @@ async function start() {
     toggle: () => (clock.paused ? player.play() : player.pause()),
     seek(time) {
       clock.currentTime = clamp(time, 0, duration);
-      draw();
+      pose();
+      dirty = true;
     },
     setLoop: (on) => (clock.loop = on),
     setSpeed: (rate) => (clock.playbackRate = rate),
@@ -96,12 +98,11 @@ async function start() {
     },
     /** Show "skeleton", or a body by its name. */
     show(name) {
-      joints = name === "skeleton";
       const chosen = bodies.findIndex((body) => body.name === name);
       if (chosen >= 0) figures = cast[chosen];
       for (const figure of cast.flat()) {
         stage.scene.remove(figure.root);
-        figure.showJoints(joints);
+        figure.showJoints(name === "skeleton");
       }
       stage.scene.add(...figures.map((figure) => figure.root));
       controls.showBody(name);

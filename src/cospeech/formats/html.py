@@ -75,24 +75,23 @@ def page(
 
     It plays until all motions and the sound have ended: the longer sound is heard over the last pose, the shorter one
     is followed by silence. Scripts in it find `window.cospeech`: await `ready`, then `duration`, `currentTime`,
-    `seek(seconds)`, `play()`, `pause()`, `look(camera)`, `show(body)`, `jointPosition(name)`. The page around an iframe
-    may post it `{cospeech: "play"}`, `{cospeech: "pause"}` and `{cospeech: "seek", time: seconds}`.
+    `seek(seconds)`, `play()`, `pause()`, `look("face")` and the other cameras, `show("skeleton")`, `show("mannequin")`,
+    `show("smplx")`, `jointPosition(name)`. The page around an iframe may post it `{cospeech: "play"}`,
+    `{cospeech: "pause"}` and `{cospeech: "seek", time: seconds}`.
     """
-    bodies = [*([body] if body else []), mannequin("full")]
-    for one in bodies:
-        check_may_embed(one, embed_licensed_body)
+    bodies = [body or mannequin("full")]
+    if bodies[0].embeds_licensed_mesh:
+        check_may_embed(bodies[0], embed_licensed_body)
+        bodies.append(mannequin("full"))
     speech = audio if isinstance(audio, Speech | None) else Speech.load(audio)
     motions = [(title, motion), *beside.items()]
     duration_s = max([one.duration_s for _, one in motions] + ([speech.duration_s] if speech else []))
+    words = speech.words if speech else ()
     metadata = {
         "title": " | ".join(name for name, _ in motions),
         "duration": duration_s,
-        "bodies": [
-            {"name": f"body-{i}", "label": _label(one, bodies), "licence": one.licence} for i, one in enumerate(bodies)
-        ],
-        "words": [[word.text, word.start_s, word.end_s] for word in speech.words if not word.is_pause]
-        if speech
-        else [],
+        "bodies": _choice(bodies),
+        "words": [[word.text, word.start_s, word.end_s] for word in words if not word.is_pause],
         "motions": [{"title": name, "lines": _lines(one), "prompts": _prompts(one)} for name, one in motions],
     }
     data = {f"body-{i}": blocks.body_block(one) for i, one in enumerate(bodies)}
@@ -108,10 +107,13 @@ def page(
     )
 
 
-def _label(body: Body, bodies: Sequence[Body]) -> str:
-    if len(bodies) == 1:
-        return "Body"
-    return "SMPL-X" if body.embeds_licensed_mesh else body.name.capitalize()
+def _choice(bodies: Sequence[Body]) -> list[dict[str, str]]:
+    """What the page calls each body, its button, and its licence."""
+    labels = {"mannequin": "Mannequin" if len(bodies) > 1 else "Body", "smplx": "SMPL-X"}
+    names = ["smplx" if body.embeds_licensed_mesh else "mannequin" for body in bodies]
+    return [
+        {"name": name, "label": labels[name], "licence": body.licence} for name, body in zip(names, bodies, strict=True)
+    ]
 
 
 def _lines(motion: Motion) -> list[tuple[str, str]]:
