@@ -39,7 +39,7 @@ export function fail(text) {
 
 /** Prompts as bars under the scrubber, a row for each part of the body; a click goes to where one begins. */
 export function showMarks({ duration, motions }, { seek }) {
-  const marks = motions.flatMap((motion) => motion.prompts);
+  const marks = motions.flatMap((motion) => motion.prompts).filter((mark) => mark.start < duration);
   for (const part of new Set(marks.map((mark) => mark.part))) {
     const row = make("div", "", "row");
     for (const { text, start, end } of marks.filter((mark) => mark.part === part)) {

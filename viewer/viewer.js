@@ -90,7 +90,6 @@ async function start() {
 
     // ---- what is seen
     look(name) {
-      pose();
       man.look(name);
       simplify();
       controls.showView(name);
@@ -105,6 +104,7 @@ async function start() {
         figure.showJoints(name === "skeleton");
       }
       stage.scene.add(...figures.map((figure) => figure.root));
+      pose();
       controls.showBody(name);
       dirty = true;
     },
@@ -169,7 +169,6 @@ async function start() {
     dirty = true;
   });
   player.show(bodies[0].name);
-  pose();
   man.look("front");
   resize();
   player.look("front");
