@@ -165,7 +165,7 @@ def test_view_sets_motions_of_one_name_beside_each_other(talk_npz, tmp_path, mon
     assert cli.main(["view", str(talk_npz), str(again)]) == 0
     page = Path(opened[0].removeprefix("file://"))
     metadata = json.loads(re.search('id="metadata"[^>]*>(.*?)</script>', page.read_text(encoding="utf-8")).group(1))
-    assert [motion["title"] for motion in metadata["motions"]] == [str(talk_npz), str(again)]
+    assert [motion["title"] for motion in metadata["motions"]] == [f"1: {talk_npz}", f"2: {again}"]
     shutil.rmtree(page.parent)
 
 

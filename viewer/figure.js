@@ -32,19 +32,14 @@ export class Figure {
   constructor(shape, motion) {
     this.shape = shape;
     this.motion = motion;
-    this.bones = shape.bones.map((name, j) => {
-      const bone = new THREE.Bone();
-      bone.name = name;
-      bone.position.fromArray(shape.joints, 3 * j);
-      return bone;
-    });
-    const rest = new THREE.Vector3();
+    this.bones = shape.bones.map((name) => Object.assign(new THREE.Bone(), { name }));
+    const joint = (j) => new THREE.Vector3().fromArray(shape.joints, 3 * j);
     this.bones.forEach((bone, j) => {
-      if (j > 0) this.bones[shape.parents[j]].add(bone);
+      bone.position.copy(joint(j));
+      if (j === 0) return;
+      bone.position.sub(joint(shape.parents[j]));
+      this.bones[shape.parents[j]].add(bone);
     });
-    for (let j = this.bones.length - 1; j > 0; j--) {
-      this.bones[j].position.sub(rest.fromArray(shape.joints, 3 * shape.parents[j]));
-    }
 
     this.geometry = new THREE.BufferGeometry();
     for (const [name, attribute] of Object.entries(shape.geometry.attributes)) {
@@ -57,7 +52,7 @@ export class Figure {
     }
     this.geometry.setIndex(shape.full);
 
-    // Lit at each pixel but without gloss: skin and cloth are matt, and a processor that draws has a third of the work.
+    // Without gloss: skin and cloth are matt here, and a processor that draws has less to do.
     this.material = new THREE.MeshLambertMaterial({ vertexColors: Boolean(shape.colours) });
     if (!shape.colours) this.material.color.set(0xb8b2ab);
     this.mesh = new THREE.SkinnedMesh(this.geometry, this.material);

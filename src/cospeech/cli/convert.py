@@ -137,7 +137,7 @@ def view(
             print(f"note: {path}: {motion.metadata['assumed']}", file=sys.stderr)
     names = [path.stem for path in motions]
     if len(set(names)) < len(names):
-        names = [str(path) for path in motions]
+        names = [f"{number}: {path}" for number, path in enumerate(motions, start=1)]
     text = html.page(
         read[0],
         audio=speech,
