@@ -1,4 +1,4 @@
-"""Build the player that is embedded in html files: viewer/viewer.js with three.js, bundled and minified.
+"""Build the player that is embedded in html files: viewer/*.js with three.js, bundled and minified.
 
     python scripts/build_viewer.py
 
@@ -24,8 +24,8 @@ BUNDLE = ROOT / "src/cospeech/assets/viewer/viewer.js"
 def source_hash() -> str:
     """SHA-256 over everything the bundle is made of; its first line records it, and a test compares."""
     digest = hashlib.sha256()
-    for name in ("viewer.js", "package.json", "package-lock.json"):
-        digest.update((SOURCES / name).read_bytes().replace(b"\r\n", b"\n"))
+    for path in sorted([*SOURCES.glob("*.js"), SOURCES / "package.json", SOURCES / "package-lock.json"]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
 
 

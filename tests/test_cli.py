@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -155,6 +156,23 @@ def test_view_opens_a_page_that_holds_everything(talk_npz, speech_wav, monkeypat
     assert re.search('<script id="sound"[^>]*>[A-Za-z0-9+/]{1000}', text)
     assert not re.search("(src|href)=.https?:", text)
     shutil.rmtree(page.parent)
+
+
+def test_view_sets_motions_of_one_name_beside_each_other(talk_npz, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    again = shutil.copy(talk_npz, tmp_path / "talk.npz")
+    assert cli.main(["view", str(talk_npz), str(again)]) == 0
+    page = Path(opened[0].removeprefix("file://"))
+    metadata = json.loads(re.search('id="metadata"[^>]*>(.*?)</script>', page.read_text(encoding="utf-8")).group(1))
+    assert [motion["title"] for motion in metadata["motions"]] == [f"1: {talk_npz}", f"2: {again}"]
+    shutil.rmtree(page.parent)
+
+
+def test_view_of_nothing_or_of_words_without_sound(refused, talk_npz, tmp_path):
+    refused("view", match="name a motion")
+    refused("view", talk_npz, "--words", tmp_path / "a.TextGrid", match="--audio")
+    refused("view", talk_npz, tmp_path / "gone.npz", match="gone.npz")
 
 
 def test_models_lists_the_starter_with_its_licence(capsys):

@@ -61,6 +61,7 @@ class Body:
     pose_correctives: np.ndarray | None = None
     expression_shapes: np.ndarray | None = None  # (100, V * 3) float32, of FLAME
     mean_hands: np.ndarray | None = None  # (30, 3) axis-angle that SMPL-X's own code adds to fingers unless told not to
+    light_faces: np.ndarray | None = None  # (F, 3) int32, fewer triangles between some of the same vertices
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -257,6 +258,7 @@ def mannequin(level: str = "full") -> Body:
         embeds_licensed_mesh=False,
         colours=baked["colours"][kept],
         face_shapes=FaceShapes(number[moving], np.ascontiguousarray(deltas[:, moving])),
+        light_faces=number[baked["light_faces"]] if level == "full" else None,
     )
 
 

@@ -226,7 +226,7 @@ def test_face_shapes_keep_their_52_names(motion):
 
 def test_weights_sum_to_one_exactly_and_idle_joints_are_zero(tetrahedron, motion):
     for body in (mannequin("full"), tetrahedron):
-        joints, weights = gltf._skin_weights(body)
+        joints, weights = gltf.skin_weights(body)
         np.testing.assert_array_equal(weights.astype(int).sum(axis=1), 65535)
         np.testing.assert_array_equal(joints[weights == 0], 0)
         np.testing.assert_allclose(weights / 65535, body.weight_values, atol=2.5 / 65535)

@@ -100,27 +100,55 @@ def convert(
 
 
 def view(
-    motion: Annotated[Path, arg(metavar="MOTION")],
+    motions: Annotated[tuple[Path, ...], arg(metavar="MOTION ...")],
     /,
     audio: Path | None = None,
+    words: Path | None = None,
     body: Path | None = None,
     embed_licensed_body: bool = False,
 ) -> None:
-    """Watch a motion in the browser, with its sound in sync. Needs no network.
+    """Watch a motion in the browser, with its sound in sync, or several side by side. Needs no network.
 
     Example: cospeech view talk.npz --audio talk.wav
 
     Args:
-        motion: Motion to read: .npz, .bvh, ...
-        audio: Recording to hear with it.
-        body: A SMPL-X file of your own to show instead of the shipped body.
+        motions: Motions to read: .npz, .bvh, ...
+        audio: Recording to hear with them.
+        words: Praat TextGrid with the words of --audio, shown as they are said; `cospeech align` makes one.
+        body: A SMPL-X file of your own, to choose in the page beside the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the temporary page.
     """
     import tempfile
     import webbrowser
 
-    page = Path(tempfile.mkdtemp(prefix="cospeech-")) / f"{motion.stem}.html"
-    convert(motion, page, audio=audio, body=body, embed_licensed_body=embed_licensed_body)
+    from cospeech import files
+    from cospeech.formats import html
+    from cospeech.speech import Speech
+
+    if not motions:
+        raise ConfigError("Nothing to view: name a motion, such as talk.npz.")
+    if words and not audio:
+        raise ConfigError(f"--words {words}: needs the speech as --audio.")
+    smplx = load_body(body)
+    speech = Speech.load(audio, words or ()) if audio else None
+    read = [files.load_motion(path) for path in motions]
+    for path, motion in zip(motions, read, strict=True):
+        if "assumed" in motion.metadata:
+            print(f"note: {path}: {motion.metadata['assumed']}", file=sys.stderr)
+    names = [path.stem for path in motions]
+    if len(set(names)) < len(names):
+        names = [f"{number}: {path}" for number, path in enumerate(motions, start=1)]
+    text = html.page(
+        read[0],
+        audio=speech,
+        body=smplx,
+        embed_licensed_body=embed_licensed_body,
+        title=names[0],
+        beside=dict(zip(names[1:], read[1:], strict=True)),
+    )
+    page = Path(tempfile.mkdtemp(prefix="cospeech-")) / f"{motions[0].stem}.html"
+    page.write_text(text, encoding="utf-8")
+    print(f"wrote {page}")
     if not webbrowser.open(page.as_uri()):
         print(f"No browser could be started: open {page} in one.")
     print(f"The page stays in {page.parent} until you delete it.")

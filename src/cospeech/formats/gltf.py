@@ -186,7 +186,7 @@ def _still(body: Body) -> tuple[dict, bytes]:
 def _mesh(body: Body, buffer: Buffer) -> dict:
     vertices = body.vertices.astype("f4")
     faces = body.faces.astype("u2" if len(vertices) < 65536 else "u4").reshape(-1)
-    joints, weights = _skin_weights(body)
+    joints, weights = skin_weights(body)
     attributes = {
         "POSITION": buffer.accessor(vertices, _VERTICES, **limits(vertices)),
         "NORMAL": buffer.accessor(_normals(body), _VERTICES),
@@ -209,7 +209,7 @@ def _mesh(body: Body, buffer: Buffer) -> dict:
     return mesh
 
 
-def _skin_weights(body: Body) -> tuple[np.ndarray, np.ndarray]:
+def skin_weights(body: Body) -> tuple[np.ndarray, np.ndarray]:
     """(V, 4) uint8 joints and (V, 4) uint16 weights whose rows sum to exactly 65535, which stands for 1."""
     whole = np.round(body.weight_values * np.float64(65535)).astype(np.int64)
     whole[:, 0] += 65535 - whole.sum(axis=1)  # the largest weight takes what rounding left
