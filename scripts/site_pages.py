@@ -130,13 +130,17 @@ def command_page(verb: str) -> str:
     hints = typing.get_type_hints(cli.COMMANDS[verb], include_extras=True)
     positional, options = [], []
     for name, parameter in inspect.signature(cli.COMMANDS[verb]).parameters.items():
-        metavar = next((each.metavar for each in getattr(hints[name], "__metadata__", ()) if hasattr(each, "metavar")), None)
+        metavar = next(
+            (each.metavar for each in getattr(hints[name], "__metadata__", ()) if hasattr(each, "metavar")), None
+        )
         kind = metavar or value(hints[name])
         required = parameter.default is inspect.Parameter.empty
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             several = "..." if typing.get_origin(plain(hints[name])) is tuple else ""
             shown = f"{metavar}{several}"
-            positional.append((shown if required and not several else f"[{shown}]" if not required else shown, metavar, told[name]))
+            positional.append(
+                (shown if required and not several else f"[{shown}]" if not required else shown, metavar, told[name])
+            )
         else:
             flag = "--" + name.rstrip("_").replace("_", "-")
             default = "" if parameter.default in (None, False, "", ()) else f" Default: `{parameter.default}`."
