@@ -21,6 +21,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 import cospeech
 from cospeech import cli
@@ -90,7 +91,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = re.sub(rf"\]\(({re.escape(outside)}[^)#\s]+)", to_repository, markdown)
     prose = re.split(r"(^```.*?^```$|^#.*?$|\[[^]]*\]\()", markdown, flags=re.DOTALL | re.MULTILINE)
     prose[::2] = [re.sub(r"`cospeech ([\w-]+)`", to_command, part) for part in prose[::2]]
-    frame = f'<iframe class="player" src="{PLAYER}" title="The body talks" loading="lazy"></iframe>'
+    address = get_relative_url(PLAYER, page.url)
+    frame = f'<iframe class="player" src="{address}" title="The body talks" loading="lazy"></iframe>'
     return "".join(prose).replace("<!-- player -->", frame)
 
 
