@@ -69,9 +69,9 @@ class Figure:
 def syntalker() -> Figure:
     figure = Figure(
         *(760, 662, "SynTalker"),
-        "Recording and words become one vector for each of 32 steps. A denoiser of eight transformer blocks turns noise "
-        "into latents of upper body, hands and legs, told of the speech, of the last latents before the window and, in "
-        "system T, of a style for each part. Each part's latents are snapped to codes and decoded to 128 frames.",
+        "Recording and words become one vector for each of 32 steps. A denoiser of eight transformer blocks turns "
+        "noise into latents of upper body, hands and legs, told of the speech, of the last latents before the "
+        "window and, in system T, of a style for each part. Each part's latents are snapped to codes and decoded to 128 frames.",
     )
     figure.box("given", 20, 20, 150, 52, "recording", "16 kHz")
     figure.box("given", 190, 20, 150, 52, "words", "with times")
@@ -113,9 +113,9 @@ def syntalker() -> Figure:
 def mambatalk() -> Figure:
     figure = Figure(
         *(760, 714, "MambaTalk"),
-        "What is heard reaches the face and the body in two streams. A global scan reads the whole window, eight layers of "
-        "attention let the motion ask for what is heard, and local scans of face, upper body, hands and legs choose one of "
-        "256 codes a frame. Decoders turn the codes into motion of 64 frames.",
+        "What is heard reaches the face and the body in two streams. A global scan reads the whole window, eight "
+        "layers of attention let the motion ask for what is heard, and local scans of face, upper body, hands and legs "
+        "choose one of 256 codes a frame. Decoders turn the codes into motion of 64 frames.",
     )
     figure.box("given", 20, 20, 330, 52, "recording", "loudness, characters heard by wav2vec 2.0, samples")
     figure.box("given", 370, 20, 110, 52, "words", "with times")

@@ -4,10 +4,11 @@
 
 - `commands/`: a page for each command, from its signature and docstring, which are its `--help`;
 - `reference/`: the public names, from their docstrings (mkdocstrings);
-- `player.html`: the recording in examples/, played by the starter's body; stands where a page says `<!-- player -->`;
+- `player.html`: the recording in examples/ with the starter's motion; where a page says `<!-- player -->`, in place of
+  the picture that GitHub shows there;
 - `changes.md`: CHANGELOG.md.
 
-Links that lead out of docs/ become links to the repository, and commands such as `cospeech generate` links to their page.
+Links that lead out of docs/ become links to the repository, commands such as `cospeech generate` links to their page.
 """
 
 import inspect
@@ -93,7 +94,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     prose[::2] = [re.sub(r"`cospeech ([\w-]+)`", to_command, part) for part in prose[::2]]
     address = get_relative_url(PLAYER, page.url)
     frame = f'<iframe class="player" src="{address}" title="The body talks" loading="lazy"></iframe>'
-    return "".join(prose).replace("<!-- player -->", frame)
+    return re.sub(r"<!-- player -->(\s*!\[[^]]*\]\([^)]*\))?", frame, "".join(prose))
 
 
 def player() -> str:
@@ -106,23 +107,12 @@ def player() -> str:
 
 
 def commands_page() -> str:
-    rows = [f"| [`cospeech {verb}`]({verb}.md) | {summary(verb)} |" for verb in cli.COMMANDS]
-    return "\n".join(
-        [
-            "# Commands",
-            "",
-            "These pages are made from the code and say what `--help` says. Errors are one line and exit code 2.",
-            "",
-            "| command | job |",
-            "|---|---|",
-            *rows,
-            "",
-        ]
+    rows = "\n".join(
+        f"| [`cospeech {verb}`]({verb}.md) | {docstring_parser.parse(command.__doc__).short_description} |"
+        for verb, command in cli.COMMANDS.items()
     )
-
-
-def summary(verb: str) -> str:
-    return docstring_parser.parse(cli.COMMANDS[verb].__doc__).short_description
+    said = "These pages are made from the code and say what `--help` says. Errors are one line and exit code 2."
+    return f"# Commands\n\n{said}\n\n| command | job |\n|---|---|\n{rows}\n"
 
 
 def command_page(verb: str) -> str:
@@ -130,33 +120,33 @@ def command_page(verb: str) -> str:
     doc = docstring_parser.parse(cli.COMMANDS[verb].__doc__)
     told = {each.arg_name: " ".join(each.description.split()) for each in doc.params}
     hints = typing.get_type_hints(cli.COMMANDS[verb], include_extras=True)
-    positional, options = [], []
+    usage, arguments, options = f"cospeech {verb}", [], []
     for name, parameter in inspect.signature(cli.COMMANDS[verb]).parameters.items():
-        metavar = next(
-            (each.metavar for each in getattr(hints[name], "__metadata__", ()) if hasattr(each, "metavar")), None
-        )
-        kind = metavar or value(hints[name])
-        required = parameter.default is inspect.Parameter.empty
+        shown, default = value(hints[name]), parameter.default
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            shown = name.upper() if shown.startswith("{") else shown
             several = "..." if typing.get_origin(plain(hints[name])) is tuple else ""
-            shown = f"{metavar}{several}"
-            positional.append(
-                (shown if required and not several else f"[{shown}]" if not required else shown, metavar, told[name])
-            )
+            usage += f" {shown}{several}" if default is parameter.empty else f" [{shown}{several}]"
+            choices = typing.get_args(plain(hints[name])) if is_choice(hints[name]) else ()
+            said = f"{told[name]} One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else told[name]
+            arguments.append((shown, said))
         else:
-            flag = "--" + name.rstrip("_").replace("_", "-")
-            default = "" if parameter.default in (None, False, "", ()) else f" Default: `{parameter.default}`."
-            default = " Required." if required else default
-            options.append((f"{flag} {kind}".strip(), f"{told[name]}{default}"))
-    usage = " ".join(["cospeech", verb, *(["[OPTIONS]"] if options else []), *(shown for shown, _, _ in positional)])
-    lines = [f"# cospeech {verb}", "", escaped(doc.short_description), "", "```text", usage, "```", ""]
+            said = told[name]
+            if default is parameter.empty:
+                said += " Required."
+            elif default not in (None, False, "", ()):
+                said += f" Default: `{default}`."
+            options.append((f"--{name.rstrip('_').replace('_', '-')} {shown}".strip(), said))
+    usage += " [OPTIONS]" if options else ""
+    page = f"# cospeech {verb}\n\n{escaped(doc.short_description)}\n\n```text\n{usage}\n```\n"
     if doc.long_description:
-        lines += [examples(doc.long_description), ""]
-    for title, rows in (("Arguments", [row[1:] for row in positional]), ("Options", options)):
+        prose, _, examples = re.split(r"(Examples?: )", doc.long_description + " Example: ", maxsplit=1)
+        lines = "\n".join(" ".join(example.split()) for example in examples.split("Example: ")[0].split(";\n"))
+        page += f"\n{escaped(prose.strip())}\n" + (f"\n```sh\n{lines}\n```\n" if lines else "")
+    for title, rows in (("Arguments", arguments), ("Options", options)):
         if rows:
-            lines += [f"## {title}", ""]
-            lines += [f"`{name}`\n:   {escaped(text)}\n" for name, text in rows]
-    return "\n".join(lines)
+            page += f"\n## {title}\n\n" + "\n".join(f"`{name}`\n:   {escaped(said)}\n" for name, said in rows)
+    return page
 
 
 def plain(hint):
@@ -168,27 +158,26 @@ def plain(hint):
     return hint
 
 
+def is_choice(hint) -> bool:
+    return typing.get_origin(plain(hint)) is typing.Literal
+
+
 def value(hint) -> str:
-    """What stands behind an option, as `--help` writes it."""
-    hint = plain(hint)
-    if hint is bool:
-        return ""
-    if typing.get_origin(hint) is typing.Literal:
-        return "{" + ",".join(map(str, typing.get_args(hint))) + "}"
-    return {"str": "TEXT", "int": "N", "float": "X"}.get(getattr(hint, "__name__", ""), "PATH")
+    """What stands for the value of an argument; nothing for a flag."""
+    for extra in getattr(hint, "__metadata__", ()):
+        if getattr(extra, "metavar", None):
+            return extra.metavar
+    if is_choice(hint):
+        return "{" + ",".join(map(str, typing.get_args(plain(hint)))) + "}"
+    return {bool: "", str: "TEXT", int: "N", float: "X"}.get(plain(hint), "PATH")
 
 
 def escaped(text: str) -> str:
-    """Options and patterns in prose, so that markdown changes nothing in them."""
-    text = re.sub(r"(?<![`\w-])(--[\w-]+)(?![\w`-])", r"`\1`", text)
-    return re.sub(r"(?<!`)([*<_])", r"\\\1", text) if "`" not in text else text
-
-
-def examples(text: str) -> str:
-    commands = re.findall(r"cospeech [^;\n]+(?:\n(?! *\n)[^;\n]+)*", text)
-    shown = "\n".join(" ".join(command.split()) for command in commands)
-    rest = re.split(r"Examples?:", text)[0].strip()
-    return f"{escaped(rest)}\n\n```sh\n{shown}\n```" if commands else escaped(text)
+    """Prose of a docstring: options become code, names of pages links, and markdown changes nothing else in it."""
+    parts = re.split(r"(`[^`]*`)", text)
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r"([*<_|])", r"\\\1", re.sub(r"(?<![\w-])(--[a-z][\w-]*)", r"`\1`", parts[i]))
+    return re.sub(r"\bdocs/([\w-]+\.md)", r"[docs/\1](../\1)", "".join(parts))
 
 
 def reference_page() -> str:

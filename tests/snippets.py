@@ -22,7 +22,7 @@ from cospeech.data.store import write_store
 from cospeech.text import Word, write_words
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md", "space/README.md")]
 PAGES += sorted((ROOT / "examples").glob("*/*.md")) + sorted((ROOT / "docs").rglob("*.md"))
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 SECONDS = 2.2  # of speech: prompts in the pages begin after two

@@ -42,6 +42,8 @@ NOT_RUN = {
     "python -m cospeech.recipes.bench_characters": "takes half a minute; tests/test_character.py",
     "python -m cospeech.recipes": "takes minutes",
     "python scripts/picture_characters.py": "needs three.js from npm and a browser",
+    "python app.py": "serves until it is stopped; tests/test_space.py",
+    "raise SystemExit(main": "a line of that program",
     "torchrun": "starts processes on several devices; what it starts is parsed",
     "pip": "changes the environment; extras are looked up",
     "make": "changes the environment; targets are looked up",
