@@ -71,7 +71,8 @@ def syntalker() -> Figure:
         *(760, 662, "SynTalker"),
         "Recording and words become one vector for each of 32 steps. A denoiser of eight transformer blocks turns "
         "noise into latents of upper body, hands and legs, told of the speech, of the last latents before the "
-        "window and, in system T, of a style for each part. Each part's latents are snapped to codes and decoded to 128 frames.",
+        "window and, in system T, of a style for each part. Each part's latents are snapped to codes and "
+        "decoded to 128 frames.",
     )
     figure.box("given", 20, 20, 150, 52, "recording", "16 kHz")
     figure.box("given", 190, 20, 150, 52, "words", "with times")
