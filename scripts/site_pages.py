@@ -65,7 +65,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages["commands/README.md"] = commands_page()
     pages |= {f"commands/{verb}.md": command_page(verb) for verb in cli.COMMANDS}
     pages["reference/README.md"] = reference_page()
-    pages |= {f"reference/{module}.md": f"# cospeech.{module}\n\n::: cospeech.{module}\n" for module in MODULES}
+    shown = "    options:\n      show_root_heading: false\n"
+    pages |= {f"reference/{module}.md": f"# cospeech.{module}\n\n::: cospeech.{module}\n{shown}" for module in MODULES}
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
