@@ -1,5 +1,6 @@
 # make demo   set everything up and turn a recording of John F. Kennedy into out/talk.{npz,bvh,glb,mp4,html}
 # make test   set everything up and run the checks and tests
+# make docs   set everything up and write the documentation as a site into build/site
 # Needed beforehand: Python 3.11 or newer with its venv module, and make. docs/install.md has the steps without make.
 
 PYTHON := python3
@@ -13,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --pr
 # OpenMP threads that wait by spinning make a machine with few, busy cores many times slower.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test install browser clean
+.PHONY: demo test docs install browser clean
 
 demo: .venv/installed
 	$(BIN)/cospeech generate $(SPEECH) out/talk.npz
@@ -28,6 +29,10 @@ test: .venv/installed-for-tests browser
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+docs: .venv/installed-for-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "Open build/site/index.html, or see it as it changes with: $(BIN)/mkdocs serve"
+
 install: .venv/installed
 
 .venv/created:
@@ -41,6 +46,10 @@ install: .venv/installed
 .venv/installed: .venv/created pyproject.toml constraints.txt
 	@echo "Installing cospeech and all its extras into .venv; this takes minutes, docs/install.md says how much space."
 	$(INSTALL) --editable '.[all]'
+	@touch $@
+
+.venv/installed-for-docs: .venv/installed
+	$(INSTALL) --editable '.[all,docs]'
 	@touch $@
 
 .venv/installed-for-tests: .venv/installed
