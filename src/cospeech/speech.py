@@ -41,9 +41,7 @@ class Speech:
         object.__setattr__(self, "words", tuple(self.words))
 
     @classmethod
-    def load(
-        cls, path: str | Path, words: str | Path | Sequence[Word] = (), longest_s: float = math.inf
-    ) -> "Speech":
+    def load(cls, path: str | Path, words: str | Path | Sequence[Word] = (), longest_s: float = math.inf) -> "Speech":
         """Read a recording: wav, flac, mp3, ogg, m4a and what else the decoders know, any rate and channels.
 
         Args:

@@ -33,6 +33,8 @@ MOST_STEPS = 100
 SILENCE = 1e-3  # no sample is louder
 _LONGEST_NAME = 60
 
+FINISH = {"model": None, "on": True, "off": False}
+
 EMPTY = "<div class='stage empty'><p>Your motion will play here.</p></div>"
 
 
@@ -75,8 +77,8 @@ class Desk:
         transcript: str | None,
         model: str,
         seed: float | None,
-        steps: float | None,
-        finish: bool | None,
+        steps: float | None,  # 0: as many as the model wants
+        finish: str,
         face: bool,
         beside: bool,
         request: gr.Request,
@@ -104,7 +106,7 @@ class Desk:
                 if len(transcript) > LONGEST_TRANSCRIPT:
                     raise ConfigError(f"The transcript has more than {LONGEST_TRANSCRIPT} characters. Shorten it.")
                 seed, steps = int(seed or 0), int(steps) if steps else None
-                order = Order(model, tuple(prompts), transcript, seed, steps, finish, face)
+                order = Order(model, tuple(prompts), transcript, seed, steps, FINISH[finish], face)
                 motion = self.studio.make(speech, order, tell)
                 tell(0.98, "Writing the page")
                 number, folder = visit.new_folder()

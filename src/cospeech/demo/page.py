@@ -100,8 +100,8 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
                             info="Another seed, another motion.",
                         )  # fmt: skip
                         steps = gr.Number(
-                            None, label="Diffusion steps", precision=0, minimum=1, maximum=desks.MOST_STEPS,
-                            min_width=120, info="Empty: as many as the model wants.",
+                            0, label="Diffusion steps", precision=0, minimum=0, maximum=desks.MOST_STEPS,
+                            min_width=120, info="0: as many as the model wants.",
                         )  # fmt: skip
                     another = gr.Button("Another seed", size="sm")
                     finish = gr.Radio(
@@ -118,7 +118,9 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
                     stop = gr.Button("Stop", size="lg", elem_id="stop", interactive=False, min_width=90)
                 status = gr.HTML(elem_id="status")
             with gr.Column(scale=3, min_width=330, elem_id="result"):
-                stage = gr.HTML(desks.EMPTY, js_on_load=_beside("together.js"), apply_default_css=False, elem_id="stage")
+                stage = gr.HTML(
+                    desks.EMPTY, js_on_load=_beside("together.js"), apply_default_css=False, elem_id="stage"
+                )
                 beside = gr.Checkbox(False, label="Show the result before beside it", visible=False, elem_id="beside")
                 with gr.Column(visible=False, elem_id="downloads") as downloads:
                     with gr.Row():

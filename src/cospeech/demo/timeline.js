@@ -26,8 +26,8 @@ function row({ part = "upper", text = "", start = 0, end = null, strength = 1 } 
     {},
     field("Part", choice),
     field("Words", make("input", { type: "text", name: "text", value: text, maxLength: longest })),
-    field("From (s)", number("start", start)),
-    field("To (s)", number("end", end, { placeholder: "end" })),
+    field("From", number("start", start)),
+    field("To", number("end", end, { placeholder: "end" })),
     field("Strength", number("strength", strength, { max: strongest })),
     remove,
   );
@@ -64,7 +64,7 @@ add.addEventListener("click", () => {
   const last = read().at(-1);
   row({ part: last?.part, start: last?.end ?? 0 }).querySelector("[name=text]").focus();
 });
-rows.after(add);
+rows.after(add, make("p", { className: "hint", textContent: "Times are seconds of the speech." }));
 rows.addEventListener("input", keep);
 watch("value", show);
 show();
