@@ -46,7 +46,7 @@ def server(tmp_path_factory):
             yield Server(re.search(r"http://127\.0\.0\.1:\d+", line)[0], folder)
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            assert process.wait(60) == 130
     assert not any(folder.iterdir())
 
 
@@ -64,8 +64,9 @@ def visitor(server, browser):
     """Opens the page as somebody who has never been there; nothing may be asked of other hosts, nothing may fail."""
     contexts, complaints, asked = [], [], []
 
-    def open_page(size=(1100, 800), **options):
+    def open_page(size=(900, 600), **options):
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+        context.set_default_timeout(90_000)  # the machine may be busy
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))
@@ -98,6 +99,7 @@ def generate(page):
 
 
 def ready(frame):
+    frame.scroll_into_view_if_needed()
     player = frame.element_handle().content_frame()
     player.wait_for_selector("body[data-state=ready]")
     return player
@@ -116,7 +118,7 @@ def choose(page, label: str, choice: str):
     page.get_by_role("option", name=choice).click()
 
 
-def eventually(condition, page=None, seconds=20):
+def eventually(condition, page=None, seconds=90):
     """Until this is true. Players allow no waiting inside them: their page evaluates no strings."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -237,9 +239,9 @@ def test_two_visitors_wait_for_each_other_get_their_own_and_nobody_the_others(vi
     eventually(lambda: not server.files())
 
 
-def test_stop(visitor, jfk_flac):
+def test_stop_and_then_two_results_that_play_together(visitor, speech_wav):
     page = visitor()
-    upload(page, jfk_flac)
+    upload(page, speech_wav)
     page.get_by_role("button", name="Model and more").click()
     page.get_by_label("Diffusion steps").fill("100")
     page.get_by_role("button", name="Generate", exact=True).click()
@@ -249,12 +251,8 @@ def test_stop(visitor, jfk_flac):
     page.wait_for_timeout(500)
     assert page.locator("#stage iframe").count() == 0
 
-
-def test_two_results_beside_each_other_play_together(visitor, speech_wav):
-    page = visitor()
-    upload(page, speech_wav)
+    page.get_by_label("Diffusion steps").fill("5")
     generate(page)
-    page.get_by_role("button", name="Model and more").click()
     page.get_by_label("Seed", exact=True).fill("7")
     generate(page)
     page.get_by_label("Show the result before beside it").check()

@@ -82,7 +82,7 @@ class Desk:
         face: bool,
         beside: bool,
         request: gr.Request,
-        progress: Callable = gr.Progress(),  # noqa: B008: how Gradio is asked for one
+        progress: Callable = gr.Progress(),  # noqa: B008  how Gradio is asked for one
     ) -> tuple:
         """Make motion: what the stage and the status show, and what is offered below the stage."""
         visit = self.visits.of(request.session_hash)

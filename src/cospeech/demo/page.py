@@ -30,10 +30,7 @@ _PARTS = {  # what they are called, and what one may write
 _FRAME_RATES = (24, 25, 30, 50, 60, 120)
 _DOWNLOAD = "() => { document.querySelector('#made a[download]')?.click() }"
 # On a phone the stage is far below the button.
-_SHOW_STAGE = """() => {
-  const stage = document.querySelector('#stage iframe');
-  if (stage && innerWidth < 760) stage.scrollIntoView({ block: 'center', behavior: 'smooth' });
-}"""
+_SHOW_STAGE = "() => { document.querySelector('#stage iframe')?.scrollIntoView({ block: 'nearest' }) }"
 _WAITING = 20  # visitors in the queue; who comes later is asked to come back
 
 # Strings name fonts of the visitor's system: nothing is fetched.
@@ -152,7 +149,10 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
         )  # fmt: skip
         making = begun.then(
             desk.generate,
-            [speech, *(texts[part] for part in PARTS), strength, timeline, transcript, model, seed, steps, finish, face, beside],
+            [
+                *(speech, *(texts[part] for part in PARTS), strength, timeline),
+                *(transcript, model, seed, steps, finish, face, beside),
+            ],
             [stage, status, beside, downloads],
             concurrency_limit=1, concurrency_id="studio", show_progress="full", show_progress_on=stage,
         )  # fmt: skip
@@ -177,8 +177,8 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
 def _header(desk: Desk, keep_minutes: float) -> str:
     limits = desk.limits
     return (
-        "<h1>cospeech</h1><p>Speech in, full-body, hand and face motion out.</p><p class='privacy'>Your recordings and what "
-        "is made of them stay on the computer that runs this page. They are deleted when you close the page, or after "
-        f"{keep_minutes:g} minutes without you. Up to {limits.seconds:g} seconds of speech, {limits.megabytes:g} MB a "
-        "file.</p>"
+        "<h1>cospeech</h1><p>Speech in, full-body, hand and face motion out.</p>"
+        "<p class='privacy'>Your recordings and what is made of them stay on the computer that runs this page. They are "
+        f"deleted when you close the page, or after {keep_minutes:g} minutes without you. Up to {limits.seconds:g} "
+        f"seconds of speech, {limits.megabytes:g} MB a file.</p>"
     )

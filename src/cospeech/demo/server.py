@@ -65,7 +65,9 @@ def serve(
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         shown = f"[{host}]" if ":" in host else host
         print(f"Open http://{shown}:{listening.getsockname()[1]} in a browser. Ctrl-C ends it.", flush=True)
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        server.handle_exit = _with_farewell(server.handle_exit, app, visits)
+        server.run(sockets=[listening])
 
 
 def application(studio: Studio, visits: Visits, max_seconds: float, max_megabytes: float, keep_minutes: float):
@@ -104,6 +106,17 @@ def application(studio: Studio, visits: Visits, max_seconds: float, max_megabyte
         show_error=False, max_file_size=round(max_megabytes * 1e6), allowed_paths=[str(page.EXAMPLE)],
         theme=page.THEME, css=page.css(),
     )  # fmt: skip
+
+
+def _with_farewell(handle_exit, app, visits: Visits):
+    """Open pages hold a connection, by which Gradio knows that their visitors are there: it has to be let go."""
+
+    def handle(signal, frame) -> None:
+        visits.stop_all()
+        app.routes[-1].app.stop_event.set()
+        handle_exit(signal, frame)
+
+    return handle
 
 
 def _listen(host: str, port: int) -> socket.socket:

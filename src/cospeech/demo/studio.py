@@ -58,7 +58,7 @@ class Studio:
         self.models = tuple(models)
         self.device = device
         self.body = body
-        self._pipelines: dict[str, "Pipeline"] = {}
+        self._pipelines: dict[str, Pipeline] = {}
         self._at_work = threading.Lock()
 
     def warm_up(self, speech: Speech) -> None:

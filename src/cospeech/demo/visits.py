@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +88,11 @@ class Visits:
         for path in visit.uploads - shared:
             _delete_upload(path)
 
+    def stop_all(self) -> None:
+        """Stop whatever is being made."""
+        for visit in [*self._of.values()]:
+            visit.stop.set()
+
     def sweep(self) -> None:
         """Delete what is too old, or was written for a visitor who left meanwhile."""
         with self._lock:
@@ -122,7 +128,5 @@ def _modified(path: Path) -> float:
 def _delete_upload(path: Path) -> None:
     """With the folder that Gradio made for it."""
     path.unlink(missing_ok=True)
-    try:
+    with suppress(OSError):  # another name of the same recording is in it
         path.parent.rmdir()
-    except OSError:
-        pass  # another name of the same recording is in it
