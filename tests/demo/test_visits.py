@@ -30,7 +30,7 @@ def bring(visits, visit, name="talk.wav", content="sound"):
     path = visits.uploads / content / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
-    visit.uploads.add(path)
+    visits.take_in(visit, path)
     return path
 
 
@@ -50,6 +50,15 @@ def test_who_leaves_takes_all_along_but_not_what_another_brought_too(visits):
     visits.leave("b")
     assert not both.exists()
     assert visits.of("a") is not first
+
+
+def test_what_is_no_upload_is_never_deleted(visits, tmp_path):
+    example = tmp_path / "example.ogg"
+    example.write_text("sound")
+    for path in (example, visits.uploads / ".." / "example.ogg"):
+        visits.take_in(visits.of("a"), path)
+    visits.leave("a")
+    assert example.exists()
 
 
 def test_the_last_two_results_are_kept(visits):

@@ -185,7 +185,7 @@ class Desk:
     def _take_in(self, visit: Visit, upload: str) -> Path:
         """A file that a visitor brought, which is deleted when the visitor leaves."""
         path = Path(upload)
-        visit.uploads.add(path)
+        self.visits.take_in(visit, path)
         if not path.is_file():
             raise AudioError(f"{path.name} has been deleted here meanwhile. Choose it again.")
         if path.stat().st_size > self.limits.megabytes * 1e6:

@@ -1,6 +1,7 @@
 """The page: what a visitor sees, and which method of the desk answers to what."""
 
 from importlib.resources import files
+from pathlib import Path
 
 import gradio as gr
 
@@ -8,7 +9,7 @@ from cospeech.demo import desk as desks
 from cospeech.demo.desk import Desk
 from cospeech.prompts import LONGEST, PARTS, STRONGEST
 
-EXAMPLE = files("cospeech") / "assets" / "speech" / "jfk.ogg"
+EXAMPLE = Path(str(files("cospeech") / "assets" / "speech" / "jfk.ogg"))
 _EXAMPLES = {
     "Just talking": ("", "", []),
     "Raising a hand": ("raises the right hand", "", []),
@@ -63,6 +64,7 @@ def css() -> str:
 
 def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
     """The page and its wires."""
+    gr.set_static_paths([EXAMPLE])  # or Gradio would copy it among the uploads
     with gr.Blocks(title="cospeech", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(_header(desk, keep_minutes), elem_id="header")
         with gr.Row(elem_id="columns"):
@@ -178,7 +180,7 @@ def _header(desk: Desk, keep_minutes: float) -> str:
     limits = desk.limits
     return (
         "<h1>cospeech</h1><p>Speech in, full-body, hand and face motion out.</p>"
-        "<p class='privacy'>Your recordings and what is made of them stay on the computer that runs this page. They are "
-        f"deleted when you close the page, or after {keep_minutes:g} minutes without you. Up to {limits.seconds:g} "
-        f"seconds of speech, {limits.megabytes:g} MB a file.</p>"
+        "<p class='privacy'>Your recordings and what is made of them stay on the computer that runs this page. "
+        f"They are deleted when you close the page, or after {keep_minutes:g} minutes without you. "
+        f"Up to {limits.seconds:g} seconds of speech, {limits.megabytes:g} MB a file.</p>"
     )

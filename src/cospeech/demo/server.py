@@ -103,7 +103,7 @@ def application(studio: Studio, visits: Visits, max_seconds: float, max_megabyte
     return gr.mount_gradio_app(
         app, page.build(desk, keep_minutes), path="/",
         footer_links=[], run_history=False, ssr_mode=False, pwa=False, enable_monitoring=False, mcp_server=False,
-        show_error=False, max_file_size=round(max_megabytes * 1e6), allowed_paths=[str(page.EXAMPLE)],
+        show_error=False, max_file_size=round(max_megabytes * 1e6),
         theme=page.THEME, css=page.css(),
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def _in_background(work, *arguments) -> None:
 def _warm_up(studio: Studio) -> None:
     from cospeech.demo.page import EXAMPLE
 
-    studio.warm_up(Speech.load(str(EXAMPLE)).cut(0, 5))
+    studio.warm_up(Speech.load(EXAMPLE).cut(0, 5))
 
 
 def _sweep(visits: Visits) -> None:

@@ -76,6 +76,11 @@ class Visits:
             visit.seen = time.monotonic()
             return visit
 
+    def take_in(self, visit: Visit, path: Path) -> None:
+        """A visitor brought this file, or chose one that is no upload and is never deleted."""
+        if path.resolve().is_relative_to(self.uploads.resolve()):
+            visit.uploads.add(path)
+
     def leave(self, session: str) -> None:
         """Stop what is made for a visitor, and delete all files that nobody else has."""
         with self._lock:

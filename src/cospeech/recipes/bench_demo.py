@@ -1,9 +1,9 @@
 """How long visitors of `cospeech demo` wait: `python -m cospeech.recipes.bench_demo`
 
-Measured with a new server and a headless Chromium, through playwright: from the start of the command to the first answer
-and to a page that can be used, cold; and from the click on Generate to a player that is ready, of a clip of ten seconds
-with the starter. Seconds of the clock, those of the processor that the server used meanwhile, and what the bound on the
-first is worth: under 1 is under the bound. On a busy machine the clock says little; the browser draws without a GPU.
+Measured with a new server and a headless Chromium, through playwright: from the start of the command to the first
+answer and to a page that can be used, cold; and from the click on Generate to a player that is ready, of a clip of ten
+seconds with the starter. Seconds of the clock; those of the processor that the server used meanwhile; and the first as
+a share of what it may be. On a busy machine the clock says little. The browser draws without a GPU.
 """
 
 import argparse
