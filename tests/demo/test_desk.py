@@ -1,6 +1,7 @@
 """Answers to visitors, asked without a browser."""
 
 import socket
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -41,7 +42,7 @@ def recording(desk):
 
 def order(desk, recording, upper="", timeline=(), transcript=""):
     """What the status shows when this is asked for."""
-    given = [upper, None, None, None, 1.0, list(timeline), transcript, "none", 0, 0, "model", True, False]
+    given = [upper, None, None, None, 1.0, timeline, transcript, "none", 0, 0, "model", True, False]
     return desk.generate(recording, *given, VISITOR, lambda *_, **__: None)[1]
 
 
@@ -81,6 +82,8 @@ def test_everything_that_can_be_written_is_offered():
             {"timeline": [{"text": "<i>waves", "start": 3, "end": 2}]},
             "Prompt &#x27;&lt;i&gt;waves&#x27;: it cannot last",
         ),
+        ({"timeline": [{"text": "waves"}] * 51}, "There are 51 words with times; at most 50"),
+        ({"timeline": "/etc/passwd"}, "must be a list of prompts"),
         ({"timeline": [{"text": "waves", "onclick": "x"}]}, "unknown field `onclick`"),
         ({"transcript": "x" * 30_000}, "The transcript has more than 20000 characters"),
     ],
@@ -136,6 +139,14 @@ def test_limits_and_addresses_that_make_no_sense_are_one_line(capsys):
     assert main(["demo", "--port", "99999"]) == 2
     assert "cannot be used" in capsys.readouterr().err
     assert main(["demo", "--models"]) == 2
+
+
+def test_a_first_model_that_cannot_be_loaded_ends_it_with_one_line(tmp_path):
+    command = [sys.executable, "-m", "cospeech", "demo", "--port", "0", "--models", str(tmp_path / "none")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert f"error: Unknown model `{tmp_path / 'none'}`" in run.stderr
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):

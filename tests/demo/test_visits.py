@@ -41,7 +41,7 @@ def test_who_leaves_takes_all_along_but_not_what_another_brought_too(visits):
     bring(visits, second)
     folders = add_result(first), add_result(second)
     visits.leave("a")
-    assert first.stop.is_set()
+    assert first.gone.is_set()
     assert not own.exists()
     assert not own.parent.exists()
     assert both.exists()

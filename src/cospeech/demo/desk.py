@@ -21,15 +21,16 @@ import numpy as np
 from cospeech import character, files
 from cospeech.demo.studio import Order, Studio, notes
 from cospeech.demo.visits import Result, Visit, Visits
-from cospeech.errors import AudioError, ConfigError, CospeechError
+from cospeech.errors import AudioError, ConfigError, CospeechError, PromptError
 from cospeech.formats import html
 from cospeech.formats.output import replacing
-from cospeech.prompts import of_parts, read_timeline
+from cospeech.prompts import Prompt, of_parts, read_timeline
 from cospeech.speech import Speech
 
 LONGEST_TRANSCRIPT = 20_000  # characters
 LARGEST_SEED = 2**31 - 1
 MOST_STEPS = 100
+MOST_PROMPTS = 50
 SILENCE = 1e-3  # no sample is louder
 _LONGEST_NAME = 60
 
@@ -39,8 +40,8 @@ EMPTY = "<div class='stage empty'><p>Your motion will play here.</p></div>"
 
 
 class Limits(NamedTuple):
-    seconds: float = 120.0  # of speech
-    megabytes: float = 25.0  # of a file that is uploaded
+    seconds: float  # of speech
+    megabytes: float  # of a file that is uploaded
 
 
 class Stopped(Exception):
@@ -89,7 +90,7 @@ class Desk:
         visit.stop.clear()
 
         def tell(fraction: float, task: str) -> None:
-            if visit.stop.is_set():
+            if visit.stop.is_set() or visit.gone.is_set():
                 raise Stopped
             progress(fraction, desc=task)
 
@@ -99,14 +100,11 @@ class Desk:
                 if recording is None:
                     raise AudioError("Record or upload speech first, or take an example.")
                 speech = self._speech(visit, recording)
-                texts = {"upper": upper, "hands": hands, "lower": lower, "whole": whole}
-                prompts = of_parts({part: (text or "").strip() for part, text in texts.items()}, strength)
-                prompts += read_timeline(json.dumps(timeline or []))
+                prompts = _prompts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength, timeline)
                 transcript = (transcript or "").strip()
                 if len(transcript) > LONGEST_TRANSCRIPT:
                     raise ConfigError(f"The transcript has more than {LONGEST_TRANSCRIPT} characters. Shorten it.")
-                seed, steps = int(seed or 0), int(steps) if steps else None
-                order = Order(model, tuple(prompts), transcript, seed, steps, FINISH[finish], face)
+                order = Order(model, prompts, transcript, int(seed or 0), int(steps or 0) or None, FINISH[finish], face)
                 motion = self.studio.make(speech, order, tell)
                 tell(0.98, "Writing the page")
                 number, folder = visit.new_folder()
@@ -156,10 +154,9 @@ class Desk:
     ) -> str:
         """Write the last result as a file: a link to it."""
         visit = self.visits.of(request.session_hash)
-        visit.stop.clear()
 
         def tell(fraction: float) -> None:
-            if visit.stop.is_set():
+            if visit.gone.is_set():
                 raise Stopped
             progress(fraction, desc="Writing")
 
@@ -168,7 +165,7 @@ class Desk:
                 raise ConfigError("There is nothing to download any more. Generate it again.")
             path = self._write_file(visit, visit.results[-1], kind, fps, tell)
         except Stopped:
-            return said("Stopped.")
+            return ""
         except CospeechError as error:
             return self._apology(error)
         address = f"files/{visit.folder.name}/{path.parent.name}/{quote(path.name)}"
@@ -204,25 +201,21 @@ class Desk:
         self, visit: Visit, result: Result, kind: str, fps: float | None, progress: Callable[[float], None]
     ) -> Path:
         motion = result.motion if not fps else result.motion.resample(fps)
-        if own := kind.removeprefix("own") if kind.startswith("own") else "":
+        if kind.startswith("own"):
             if visit.character is None:
                 raise ConfigError("Your character has been deleted here meanwhile. Choose it again.")
-            path = result.folder / f"{result.name}{own}"
+            path = result.folder / f"{result.name}{kind.removeprefix('own')}"
             files.save(motion, path, skeleton=visit.character, progress=progress)
             return path
         suffix, _, layout = kind.partition(" ")
         path = result.folder / f"{result.name}{suffix}"
-        body = self.studio.body if "body" in files.WRITERS[suffix].options else None
-        consent = body is not None and "embed_licensed_body" in files.WRITERS[suffix].options
+        options = files.WRITERS[suffix].options
+        body = self.studio.body if "body" in options else None
+        consent = body is not None and "embed_licensed_body" in options
         files.save(
-            motion,
-            path,
-            audio=result.speech,
-            body=body,
-            embed_licensed_body=consent,
-            layout=layout or None,
+            motion, path, audio=result.speech, body=body, embed_licensed_body=consent, layout=layout or None,
             progress=progress,
-        )
+        )  # fmt: skip
         return path
 
     def _stage(self, visit: Visit, beside: bool) -> str:
@@ -247,6 +240,15 @@ class Desk:
 
 def said(*lines: str) -> str:
     return "".join(f"<p class='status' role='status'>{escape(line)}</p>" for line in lines)
+
+
+def _prompts(texts: dict[str, str | None], strength: float, timeline: list | None) -> tuple[Prompt, ...]:
+    """Those over the whole speech, and those with times."""
+    always = of_parts({part: (text or "").strip() for part, text in texts.items()}, strength)
+    timed = read_timeline(json.dumps([*(timeline or [])]))
+    if len(timed) > MOST_PROMPTS:
+        raise PromptError(f"There are {len(timed)} words with times; at most {MOST_PROMPTS} are taken here.")
+    return (*always, *timed)
 
 
 def another_seed() -> int:

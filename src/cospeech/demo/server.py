@@ -11,7 +11,7 @@ from pathlib import Path
 from cospeech.body import Body
 from cospeech.demo.studio import Studio, hear_warnings
 from cospeech.demo.visits import PAGE, Visits
-from cospeech.errors import ConfigError, MissingExtra
+from cospeech.errors import ConfigError, CospeechError, MissingExtra
 from cospeech.speech import Speech
 
 _SWEEP_S = 60.0
@@ -43,6 +43,7 @@ def serve(
     Raises:
         ConfigError: a limit makes no sense, or the address is taken.
         MissingExtra: Gradio is not installed.
+        CheckpointError: the first model cannot be loaded.
     """
     for name, value in (("max-seconds", max_seconds), ("max-megabytes", max_megabytes), ("keep-minutes", keep_minutes)):
         if not value > 0:
@@ -57,17 +58,29 @@ def serve(
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         studio = Studio(models, device, body)
         app = application(studio, visits, max_seconds, max_megabytes, keep_minutes)
-        import uvicorn  # comes with Gradio
+        import uvicorn  # comes with Gradio, as does what the page imports
+
+        from cospeech.demo.page import EXAMPLE
+
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        server.handle_exit = _with_farewell(server.handle_exit, app, visits)
+        unusable: list[CospeechError] = []
+
+        def warm_up() -> None:
+            try:
+                studio.warm_up(Speech.load(EXAMPLE).cut(0, 5))
+            except CospeechError as error:
+                unusable.append(error)
+                server.should_exit = True
 
         hear_warnings()
-        _in_background(_warm_up, studio)
+        _in_background(warm_up)
         _in_background(_sweep, visits)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         shown = f"[{host}]" if ":" in host else host
         print(f"Open http://{shown}:{listening.getsockname()[1]} in a browser. Ctrl-C ends it.", flush=True)
-        server = uvicorn.Server(config)
-        server.handle_exit = _with_farewell(server.handle_exit, app, visits)
         server.run(sockets=[listening])
+        if unusable:
+            raise unusable[0]
 
 
 def application(studio: Studio, visits: Visits, max_seconds: float, max_megabytes: float, keep_minutes: float):
@@ -136,12 +149,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _in_background(work, *arguments) -> None:
     threading.Thread(target=work, args=arguments, daemon=True).start()
-
-
-def _warm_up(studio: Studio) -> None:
-    from cospeech.demo.page import EXAMPLE
-
-    studio.warm_up(Speech.load(EXAMPLE).cut(0, 5))
 
 
 def _sweep(visits: Visits) -> None:

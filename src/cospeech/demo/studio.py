@@ -63,7 +63,7 @@ class Studio:
 
     def warm_up(self, speech: Speech) -> None:
         """Load the first model and use it once: the first time is slow."""
-        self.make(speech, Order(self.models[0], steps=1))
+        self.make(speech, Order(self.models[0]))
 
     def make(self, speech: Speech, order: Order, progress: Progress | None = None) -> Motion:
         """Motion for a recording; `progress` may raise an error to stop it."""

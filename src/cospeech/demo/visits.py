@@ -38,7 +38,8 @@ class Visit:
     uploads: set[Path] = field(default_factory=set)
     results: deque[Result] = field(default_factory=deque)
     character: Character | None = None
-    stop: threading.Event = field(default_factory=threading.Event)  # what is being made is not wanted any more
+    stop: threading.Event = field(default_factory=threading.Event)  # the motion that is made is not wanted any more
+    gone: threading.Event = field(default_factory=threading.Event)  # the visitor has left
     _made: int = 0
 
     def new_folder(self) -> tuple[int, Path]:
@@ -87,7 +88,7 @@ class Visits:
             visit = self._of.pop(session, None)
             if visit is None:
                 return
-            visit.stop.set()
+            visit.gone.set()
             shared = {path for other in self._of.values() for path in other.uploads}
         shutil.rmtree(visit.folder, ignore_errors=True)
         for path in visit.uploads - shared:
@@ -96,7 +97,7 @@ class Visits:
     def stop_all(self) -> None:
         """Stop whatever is being made."""
         for visit in [*self._of.values()]:
-            visit.stop.set()
+            visit.gone.set()
 
     def sweep(self) -> None:
         """Delete what is too old, or was written for a visitor who left meanwhile."""
