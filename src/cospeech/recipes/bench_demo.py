@@ -62,7 +62,8 @@ def measure(times: int) -> Iterator[tuple[str, Wait]]:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         began = time.perf_counter()
         with server() as (url, pid):
-            urllib.request.urlopen(url).read()
+            with urllib.request.urlopen(url) as answer:
+                answer.read()
             yield "first page answered", Wait(time.perf_counter() - began, _processor_s(pid))
             page = browser.new_page()
             page.set_default_timeout(120_000)
