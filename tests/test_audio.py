@@ -268,6 +268,28 @@ def test_decoding_needs_little_more_than_the_samples(tmp_path):
     assert peak < 1.5 * samples.nbytes
 
 
+@pytest.mark.parametrize(("kind", "subtype"), [("FLAC", "PCM_16"), ("OGG", "OPUS"), ("MP3", None)])
+def test_what_lasts_too_long_is_an_error_before_it_fills_the_memory(tmp_path, kind, subtype):
+    """Two minutes of silence are a small file and many samples."""
+    path = write(tmp_path / "talk.wav", np.zeros(120 * 48_000, np.float32), kind, subtype, 48_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(AudioError, match=r"lasts longer than 10 s, the limit here\. Cut it"):
+            audio.decode(path, longest_s=10)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 10 * 48_000 * 4
+    assert len(audio.decode(path, longest_s=120)[0]) >= 120 * 48_000
+
+
+def test_the_limit_counts_what_ffmpeg_decodes(tmp_path):
+    path = write_ffmpeg(tmp_path / "talk.m4a", tone(3.0, 44_100), 44_100, "ipod", "aac")
+    assert len(audio.decode(path, longest_s=3)[0]) == pytest.approx(3 * 44_100, abs=2048)
+    with pytest.raises(AudioError, match="lasts longer than 2 s"):
+        audio.decode(path, longest_s=2)
+
+
 # --- resample ---------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ sound of a video. A file is recognised by its content: many a `.wav` is an mp3.
 """
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,13 +38,14 @@ class _Decoded(NamedTuple):
     promised_s: float  # length by the header; 0 when it states none
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
+def decode(path: Path, longest_s: float = math.inf) -> tuple[np.ndarray, int]:
     """Decode a recording to mono.
 
     A file that breaks off gives the samples in front of the break, and a `CospeechWarning`.
 
     Args:
         path: A sound file, or a video with sound; its suffix does not matter.
+        longest_s: What lasts longer is an `AudioError`, before it fills the memory.
 
     Returns:
         (N,) float32 samples, the mean of the channels, nominally -1..1; and the sample rate in Hz.
@@ -55,7 +57,9 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         with _Nameless(io.FileIO(path)) as file:
             if not file.peek(1):
                 raise AudioError(f"{path}: the file is empty. Export or copy the recording again.")
-            decoded = _decode_libsndfile(file) or _decode_ffmpeg(path)
+            decoded = _decode_libsndfile(file, longest_s) or _decode_ffmpeg(path, longest_s)
+    except _TooLong:
+        raise AudioError(f"{path}: lasts longer than {longest_s:g} s, the limit here. Cut it into pieces.") from None
     except FileNotFoundError:
         raise AudioError(f"{path}: no such file. Check the spelling and the folder.") from None
     except OSError as error:
@@ -95,6 +99,10 @@ def resample(samples: np.ndarray, rate: int, new_rate: int, length: Callable[[fl
     return out
 
 
+class _TooLong(Exception):
+    """There is more sound than is wanted."""
+
+
 class _Nameless(io.BufferedReader):
     """A file whose suffix nobody can see: libsndfile would take `talk.raw` for headerless samples."""
 
@@ -107,7 +115,7 @@ class _Nameless(io.BufferedReader):
         return self.tell()
 
 
-def _decode_libsndfile(file: _Nameless) -> _Decoded | None:
+def _decode_libsndfile(file: _Nameless, longest_s: float) -> _Decoded | None:
     """None when libsndfile does not know the content, finds no sound in it, or would not read it to its end."""
     head = file.read(1 << 16)
     file.seek(0)
@@ -120,7 +128,7 @@ def _decode_libsndfile(file: _Nameless) -> _Decoded | None:
             return None
         if sound.format == "MP3" and not any(tag in head for tag in (b"Xing", b"Info", b"VBRI")):
             return None  # libsndfile guesses its length from the bit rate of the first frames, and stops there
-        samples = _join(_libsndfile_blocks(sound))
+        samples = _join(_libsndfile_blocks(sound), longest_s, lambda: sound.samplerate)
         if not len(samples):
             return None
         promised = sound.frames
@@ -138,7 +146,7 @@ def _libsndfile_blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
             yield block.mean(axis=1)  # (_BLOCK, channels) -> (_BLOCK,)
 
 
-def _decode_ffmpeg(path: Path) -> _Decoded:
+def _decode_ffmpeg(path: Path, longest_s: float) -> _Decoded:
     try:
         container = av.open(
             f"file:{path}",  # without the scheme, `talk:1.wav` would be one
@@ -152,7 +160,7 @@ def _decode_ffmpeg(path: Path) -> _Decoded:
             raise AudioError(f"{path}: contains no sound. Name a recording, or a video with a sound track.")
         stream = container.streams.audio[0]
         rates: list[int] = []
-        samples = _join(_ffmpeg_blocks(container, rates))
+        samples = _join(_ffmpeg_blocks(container, rates), longest_s, lambda: rates[0])
         if not len(samples):
             raise AudioError(f"{path}: no sound can be decoded from it. Export or copy the recording again.")
         # Only mp4 and its kin state the length of the track; elsewhere FFmpeg estimates it from the bit rate.
@@ -175,9 +183,16 @@ def _ffmpeg_blocks(container: av.container.InputContainer, rates: list[int]) -> 
                 yield planar.to_ndarray().mean(axis=0)  # (channels, n) -> (n,)
 
 
-def _join(blocks: Iterator[np.ndarray]) -> np.ndarray:
-    """Concatenate float32 blocks without ever holding the samples twice, as a list of blocks would."""
+def _join(blocks: Iterator[np.ndarray], longest_s: float, rate: Callable[[], int]) -> np.ndarray:
+    """Concatenate float32 blocks without ever holding the samples twice, as a list of blocks would.
+
+    Args:
+        longest_s: What is longer, by more than an encoder pads, raises `_TooLong`.
+        rate: Asked when there is a block: FFmpeg knows it no sooner.
+    """
     buffer = bytearray()
     for block in blocks:
         buffer += np.ascontiguousarray(block, np.float32).data.cast("B")
+        if len(buffer) / 4 > (longest_s + _PADDING_S) * rate():
+            raise _TooLong
     return np.frombuffer(buffer, np.float32)

@@ -1,5 +1,6 @@
 """Speech: a recording and, when known, its words with times."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,14 +41,15 @@ class Speech:
         object.__setattr__(self, "words", tuple(self.words))
 
     @classmethod
-    def load(cls, path: str | Path, words: str | Path | Sequence[Word] = ()) -> "Speech":
+    def load(cls, path: str | Path, words: str | Path | Sequence[Word] = (), longest_s: float = math.inf) -> "Speech":
         """Read a recording: wav, flac, mp3, ogg, m4a and what else the decoders know, any rate and channels.
 
         Args:
             path: The recording. Its content decides how it is decoded, not its suffix.
             words: A TextGrid file, or words with times.
+            longest_s: What lasts longer is an `AudioError`, as soon as so much is decoded.
         """
-        samples, rate = audio.decode(Path(path))
+        samples, rate = audio.decode(Path(path), longest_s)
         return cls(samples, rate, read_words(Path(words)) if isinstance(words, str | Path) else tuple(words))
 
     @property

@@ -34,11 +34,16 @@ class Character:
     file: rig_bvh.RiggedBvh | rig_gltf.RiggedGltf
     fit: moving.Fit
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What it can be written as, its own format first."""
+        return _WRITES[self.path.suffix.lower()]
+
     def check_writes(self, path: str | Path) -> None:
         """Raise `FormatError` when the character cannot become the file `path`. Touches nothing."""
-        suffix, own = Path(path).suffix.lower(), self.path.suffix.lower()
-        if suffix not in _WRITES[own]:
-            raise FormatError(f"{path}: a {own} character can be written as {', '.join(_WRITES[own])}.")
+        if Path(path).suffix.lower() not in self.suffixes:
+            own = self.path.suffix.lower()
+            raise FormatError(f"{path}: a {own} character can be written as {', '.join(self.suffixes)}.")
         check_target(path)
         if Path(path).resolve() == self.path.resolve():
             raise FormatError(f"{path}: is the character itself. Write elsewhere.")

@@ -13,6 +13,7 @@ import tyro
 from cospeech.cli.align import align
 from cospeech.cli.bench import bench
 from cospeech.cli.convert import convert, view
+from cospeech.cli.demo import demo
 from cospeech.cli.download import download
 from cospeech.cli.evaluate import compare, evaluate
 from cospeech.cli.generate import generate
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "convert": convert,
     "view": view,
+    "demo": demo,
     "align": align,
     "models": models,
     "bench": bench,
