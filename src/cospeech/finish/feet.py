@@ -5,7 +5,8 @@
 2. While a foot is low and slow it has one place and one heading, and its sole is flat unless it rolls over the ball
    (`steps`).
 3. The pelvis goes where the places of the feet put it, and low enough for both legs to reach them.
-4. Each leg is bent and turned so that the foot is where it was planned; its knee stays a hinge.
+4. Each leg is bent and turned so that the foot is where it was planned; its knee stays a hinge. Heels rise from the
+   floor where ankles cannot bend as far as that takes, as in a deep crouch.
 
 After Kovar et al. 2002, Footskate Cleanup for Motion Capture Editing, SCA. Sides: left, right.
 """
@@ -16,23 +17,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cospeech import ik, rotation, skeleton
+from cospeech import ik, limits, rotation, skeleton
 from cospeech.body import joint_transforms, mannequin
-from cospeech.finish.steps import Stand, find_stands, in_turn
+from cospeech.finish.steps import Stand, find_stands, in_turn, without_gaps
 from cospeech.skeleton import INDEX
 from cospeech.smoothing import cover, ease, highest, smooth
 
 CARRIES_M = 0.03  # a joint that much higher than the lowest one carries 1/e of what that one does,
 CARRIES_M_S = 0.3  # and so does one that is that much faster than the slowest one
 FLIES_M = (0.04, 0.08)  # clearance of the lower foot at which the body does not fly yet, and at which it does
-SKIMS_M_S = (0.6, 1.2)  # likewise, speed over the floor of the slowest foot joint of one who lands or takes off,
-RUNS_M_S = (1.2, 1.8)  # if the body goes as fast as this
+SKIMS_M_S = (0.4, 0.8)  # likewise, speed over the floor of the slowest foot joint of one who lands or takes off,
+RUNS_M_S = (1.0, 1.4)  # if the body goes as fast as this
 FLOOR_S = 1.0
 PATH_SMOOTHING_S = 0.06  # standard deviations
 HEIGHT_SMOOTHING_S = 0.15
+PACE_S = 0.3
 
 BLEND_S = 0.15  # before and after standing
 RISE_S = 0.2  # from when a foot comes to stand until it carries as much as the other
+HEEL_ROUNDS = 3  # a heel that rises changes the leg
 STEP_HEIGHT, HIGHEST_STEP_M = 0.25, 0.05  # of a step's length, and at most
 FLAT, ROLLING = np.radians((15, 35))  # tilts of the foot at which its sole is still put flat, and no longer
 # A leg is stretched to the first part of its length, farther only if it was before, and to the second at most: near
@@ -71,18 +74,24 @@ def stand(poses: np.ndarray, translation: np.ndarray, fps: float) -> tuple[np.nd
         poses of which the legs have changed, and translation.
     """
     legs = _legs(poses)
-    path = _carried_path(legs, translation.astype(np.float64), fps)
-    height = _rest()[0][_BALL][:, 1]
+    path, flies = _carried_path(legs, translation.astype(np.float64), fps)
+    height, pace = _rest()[0][_BALL][:, 1], _slowest(path[:, None], fps, PACE_S)
     stands = [
-        find_stands(legs.positions[:, ball] + path, legs.rotations[:, ankle], height[side], fps)
+        find_stands(legs.positions[:, ball] + path, legs.rotations[:, ankle], height[side], pace * (1 - flies), fps)
         for side, (ball, ankle) in enumerate(((_BALL.start, _ANKLE.start), (_BALL.start + 1, _ANKLE.start + 1)))
     ]
-    path, stands = _settled(in_turn(stands, fps), legs, path, fps)
+    path, stands = _settled(without_gaps(in_turn(stands, fps), flies > 0.5, fps), legs, path, fps)
     plan = _plan(stands, legs, path, fps)
     path[:, 1] -= cover(_out_of_reach(legs, path, plan), HEIGHT_SMOOTHING_S * fps)
-    poses = _solve(poses, legs, path, plan)
+    solved = _solve(poses, legs, path, plan)
+    for _ in range(HEEL_ROUNDS):
+        lift = _heels_to_lift(solved, fps)
+        if lift.max(initial=0) == 0:
+            break
+        plan = plan._replace(feet=plan.feet @ rotation.axis_angle_to_matrix(lift[..., None] * [1.0, 0.0, 0.0]))
+        solved = _solve(poses, legs, path, plan)
     path[:, [0, 2]] += translation[0, [0, 2]] - path[0, [0, 2]]
-    return poses, path
+    return solved, path
 
 
 @cache
@@ -119,8 +128,10 @@ def _legs(poses: np.ndarray) -> Legs:
     )
 
 
-def _carried_path(legs: Legs, translation: np.ndarray, fps: float) -> np.ndarray:
+def _carried_path(legs: Legs, translation: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """(T, 3) the translation with which the foot that carries the body keeps its place, starting at x = z = 0.
+
+    And (T,) how much the body flies, 0 to 1.
 
     The feet that carry are low and, as far as a first such path can tell, slow. The lowest joint is on the floor but
     while the body flies.
@@ -132,17 +143,17 @@ def _carried_path(legs: Legs, translation: np.ndarray, fps: float) -> np.ndarray
     above = (height - lowest[:, None]) / CARRIES_M
     above = np.maximum(above[1:], above[:-1])  # (T - 1, 4)
     clear, flies = _flight(feet + translation[:, None], translation, lowest + translation[:, 1], fps)
-    flies = np.minimum(flies[1:], flies[:-1])[:, None]
+    flying = np.minimum(flies[1:], flies[:-1])[:, None]
     points = np.concatenate([feet[..., [0, 2]], -translation[:, None, [0, 2]]], axis=1)
     level = np.zeros((len(feet), 2))
     for _ in range(2):
         moves = smooth(np.diff(feet[..., [0, 2]] + level[:, None], axis=0), PATH_SMOOTHING_S * fps)
         speed = np.linalg.norm(moves, axis=-1) * fps
         carries = np.exp(-above - (speed - speed.min(axis=1, keepdims=True)) / CARRIES_M_S)
-        carries *= (1 - flies) / carries.sum(axis=1, keepdims=True)
-        level = _against(points, np.concatenate([carries, flies], axis=1))
+        carries *= (1 - flying) / carries.sum(axis=1, keepdims=True)
+        level = _against(points, np.concatenate([carries, flying], axis=1))
     path = smooth(np.insert(level, 1, clear - lowest, axis=1), PATH_SMOOTHING_S * fps)
-    return path - path[0] * [1, 0, 1]
+    return path - path[0] * [1, 0, 1], flies
 
 
 def _flight(feet: np.ndarray, translation: np.ndarray, height: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -161,12 +172,12 @@ def _flight(feet: np.ndarray, translation: np.ndarray, height: np.ndarray, fps: 
     return clear * flies, flies
 
 
-def _slowest(points: np.ndarray, fps: float) -> np.ndarray:
+def _slowest(points: np.ndarray, fps: float, smoothing_s: float = PATH_SMOOTHING_S) -> np.ndarray:
     """(T,) speed over the floor, m/s, of the slowest of (T, P, 3)."""
     if len(points) < 2:
         return np.zeros(len(points))
     moves = np.gradient(points[..., [0, 2]], axis=0)
-    return np.linalg.norm(smooth(moves, PATH_SMOOTHING_S * fps), axis=-1).min(axis=1) * fps
+    return np.linalg.norm(smooth(moves, smoothing_s * fps), axis=-1).min(axis=1) * fps
 
 
 def _against(points: np.ndarray, carries: np.ndarray) -> np.ndarray:
@@ -307,6 +318,12 @@ def _out_of_reach(legs: Legs, path: np.ndarray, plan: Plan) -> np.ndarray:
     way = hips + path[:, None] - _ankles(plan.balls, plan.feet)  # (T, 2, 3)
     highest = np.sqrt(np.maximum(longest**2 - np.sum(way[..., [0, 2]] ** 2, axis=-1), 0))
     return np.maximum(way[..., 1] - highest, 0).max(axis=1)
+
+
+def _heels_to_lift(poses: np.ndarray, fps: float) -> np.ndarray:
+    """(T, 2) radians by which the feet must turn about their balls for the ankles to bend no farther than they do."""
+    bent = (limits.LOW - limits.coordinates(poses))[:, _ANKLES, limits.X]
+    return cover(np.where(bent > limits.SOFT, bent, 0), BLEND_S * fps)
 
 
 def _full_length() -> np.ndarray:

@@ -10,11 +10,13 @@ import numpy as np
 from cospeech import collision, ik, rotation
 from cospeech.body import JointTransforms, joint_transforms, mannequin
 from cospeech.skeleton import INDEX, WRISTS
-from cospeech.smoothing import cover, smooth
+from cospeech.smoothing import cover, ease, smooth
 
 MARGIN_M = 0.008  # of flesh around the joints
 DETOUR_S = 0.12  # standard deviation of the spreading over time
-_ROUNDS = 3  # pushing out of one volume may push into another
+STRAIGHT = (0.95, 0.99)  # parts of its length at which an arm can still be stretched, and cannot
+LONGEST_WAY = 3.0  # of the shortest one
+_ROUNDS = 6  # pushing out of one volume may push into another
 _CHUNK = 1024  # frames at a time
 _HINGES = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])  # about which left and right elbow bend
 _COLLARS, _SHOULDERS, _ELBOWS = (
@@ -61,7 +63,22 @@ def _ways_out(transforms: JointTransforms) -> np.ndarray:
     apart = np.maximum(*depth)[:, None] / 2 * between
     out[:, 0] -= apart
     out[:, 1] += apart
-    return out
+    return _within_reach(out, transforms)
+
+
+def _within_reach(ways: np.ndarray, transforms: JointTransforms) -> np.ndarray:
+    """(T, 2, 3) ways out of the same volumes that do not lead away from the shoulder where the arm is straight."""
+    shoulder, elbow, wrist = (transforms.positions[:, joints] for joints in (_SHOULDERS, _ELBOWS, WRISTS))
+    full = np.linalg.norm(elbow - shoulder, axis=-1) + np.linalg.norm(wrist - elbow, axis=-1)
+    reach = wrist - shoulder
+    length = np.linalg.norm(reach, axis=-1)
+    straight = ease((length / full - STRAIGHT[0]) / (STRAIGHT[1] - STRAIGHT[0]))[..., None]
+    along = reach / length[..., None]
+    away = np.maximum(np.sum(ways * along, axis=-1, keepdims=True), 0)
+    turned = ways - straight * away * along
+    # A way that is askew to the shortest one is longer.
+    depth, left = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (ways, turned))
+    return turned * (depth / np.maximum(left, depth / LONGEST_WAY + 1e-9)) ** 2
 
 
 def _deepest(ways: np.ndarray) -> np.ndarray:

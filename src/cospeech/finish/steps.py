@@ -10,9 +10,11 @@ import numpy as np
 from cospeech.smoothing import smooth
 
 LOW_M, LEAVES_M = 0.05, 0.08  # a foot comes to stand below the first and leaves above the second, above standing height
-SLOW_M_S, FAST_M_S = 0.1, 0.15  # likewise
+SLOW_M_S, FAST_M_S = 0.1, 0.15  # likewise, over the floor, of somebody who stays where they are
+SLIDES = 0.45  # that part of the body's speed more, as the feet of networks slide where they should stand
 STANDS_S = 0.15  # at least
 STEPS_S = 0.3  # a foot takes at least so long to get to another place
+GAP_S = 0.4  # in which no foot stands, at most, for one of two to be taken for standing
 SAME_M = 0.04  # places that are nearer to each other are one
 CREEPS_M = 0.06  # a standing foot that strays farther makes a step
 
@@ -26,18 +28,20 @@ class Stand(NamedTuple):
     heading: float  # radians about y
 
 
-def find_stands(ball: np.ndarray, foot: np.ndarray, standing_m: float, fps: float) -> list[Stand]:
+def find_stands(ball: np.ndarray, foot: np.ndarray, standing_m: float, pace: np.ndarray, fps: float) -> list[Stand]:
     """When and where one foot stands.
 
     Args:
         ball: (T, 3) the path of the ball of the foot, metres.
         foot: (T, 3, 3) rotations of the ankle from the rest pose.
         standing_m: How high the ball is while the foot stands.
+        pace: (T,) metres a second at which the body goes.
     """
     height = ball[:, 1] - standing_m
     place = ball[:, [0, 2]]
     speed = np.linalg.norm(np.gradient(smooth(place, 0.03 * fps), axis=0), axis=1) * fps if len(place) > 1 else [0]
     speed = np.asarray(speed)
+    speed = speed - SLIDES * pace
     runs = _runs((height < LEAVES_M) & (speed < FAST_M_S))
     comes = np.concatenate([[0], np.cumsum((height < LOW_M) & (speed < SLOW_M_S))])
     shortest, step = max(round(STANDS_S * fps), 1), max(round(STEPS_S * fps), 2)
@@ -78,6 +82,32 @@ def in_turn(stands: list[list[Stand]], fps: float) -> list[list[Stand]]:
             turned[side][k : k + 2] = one._replace(stop=one.stop + late), two._replace(start=two.start + late)
         free[side] = turned[side][k + 1].start
     return turned
+
+
+def without_gaps(stands: list[list[Stand]], flies: np.ndarray, fps: float) -> list[list[Stand]]:
+    """Both feet's stands, of which one begins when the other ends, where none of them stands for a moment in a walk.
+
+    Args:
+        flies: (T,) bool: the body is off the floor.
+    """
+    longest = round(GAP_S * fps)
+    longer = [list(of_side) for of_side in stands]
+    standing = np.zeros(len(flies), dtype=bool)
+    for of_side in stands:
+        for one in of_side:
+            standing[one.start : one.stop] = True
+    for a, b in _runs(~standing):
+        ends = [(side, k) for side in range(2) for k, one in enumerate(longer[side]) if one.stop == a]
+        begins = [(side, k) for side in range(2) for k, one in enumerate(longer[side]) if one.start == b]
+        if not ends or not begins or b - a > longest or flies[a:b].any():
+            continue
+        (one, i), (other, k) = next(((e, s) for e in ends for s in begins if e[0] != s[0]), (ends[0], begins[0]))
+        if one == other:  # it hops, or the other foot is in the air
+            continue
+        middle = (a + b) // 2
+        longer[one][i] = longer[one][i]._replace(stop=middle + 1)
+        longer[other][k] = longer[other][k]._replace(start=middle)
+    return longer
 
 
 def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
