@@ -89,6 +89,47 @@ def test_feet_slide_less_and_the_walker_gets_ahead():
     assert abs(fixed.translation[-1, 0]) < 0.05
 
 
+def test_of_who_walks_with_too_short_strides_a_foot_stands_at_any_time():
+    """As networks walk, which blur many gaits into one: the legs do not get as far as the body, and both feet slide."""
+    walk = gait.go(
+        "walk", standing.stand(150, 30, np.random.default_rng(0), still=True), 10, 150, True, np.random.default_rng(1)
+    )
+    poses = walk.poses.copy()
+    poses[30:, skeleton.LOWER[1:]] *= 0.6
+    short = Motion(poses, walk.translation)
+
+    def slides(motion):
+        speed = np.linalg.norm(np.diff(joints(motion)[45:, skeleton.FEET][..., [0, 2]], axis=0), axis=-1) * 30
+        return speed.min(axis=1)
+
+    fixed = finish(short)
+    assert np.median(slides(short)) > 0.2
+    assert np.median(slides(fixed)) < 0.01
+    assert slides(fixed).mean() < 0.05
+    assert fixed.translation[-1, 2] - fixed.translation[45, 2] > 0.3 * (
+        short.translation[-1, 2] - short.translation[45, 2]
+    )
+
+
+def test_who_crouches_low_lifts_the_heels_and_keeps_the_hands_outside():
+    share = np.sin(np.pi * np.arange(120) / 119)[:, None]  # down and up again, arms hanging straight
+    poses = np.zeros((120, 55, 3))
+    for hip, knee, ankle in LEGS:
+        poses[:, [hip, knee, ankle], 0] = share * [-1.6, 2.3, -0.7]
+    poses[:, [INDEX["left_shoulder"], INDEX["right_shoulder"]], 2] = [-1.45, 1.45]
+    poses[:, INDEX["spine1"], 0] = 0.4 * share[:, 0]
+    low = finish(Motion(poses, np.tile(skeleton.REST_TRANSLATION, (120, 1))))
+    ankles = [leg[2] for leg in LEGS]
+    assert np.degrees(limits.excess(poses)[:, ankles].max()) > 5
+    assert np.degrees(limits.excess(low.poses)[:, ankles].max()) < 1
+    assert joints(low)[60, 0, 1] < 0.6 * joints(low)[0, 0, 1]  # it is low
+    heels = joints(low)[:, ankles, 1]
+    assert heels[60].min() > heels[0].max() + 0.01
+    assert physics.below_floor_cm(joints(low)) < 1e-3
+    assert physics.slide_cm_s(joints(low), 30) < 1
+    assert physics.hands_inside_share(transforms(low)) == 0
+
+
 def test_feet_of_who_stands_hold_their_places(talk, finished):
     before, after = joints(talk), joints(finished)
     assert physics.slide_cm_s(before, 30) > 2

@@ -97,16 +97,21 @@ def without_gaps(stands: list[list[Stand]], flies: np.ndarray, fps: float) -> li
         for one in of_side:
             standing[one.start : one.stop] = True
     for a, b in _runs(~standing):
+        if b - a > longest or flies[a:b].any():
+            continue
         ends = [(side, k) for side in range(2) for k, one in enumerate(longer[side]) if one.stop == a]
         begins = [(side, k) for side in range(2) for k, one in enumerate(longer[side]) if one.start == b]
-        if not ends or not begins or b - a > longest or flies[a:b].any():
-            continue
-        (one, i), (other, k) = next(((e, s) for e in ends for s in begins if e[0] != s[0]), (ends[0], begins[0]))
-        if one == other:  # it hops, or the other foot is in the air
-            continue
-        middle = (a + b) // 2
-        longer[one][i] = longer[one][i]._replace(stop=middle + 1)
-        longer[other][k] = longer[other][k]._replace(start=middle)
+        in_turn = [(one, other) for one in ends for other in begins if one[0] != other[0]]
+        if in_turn:
+            (side, i), (other, k) = in_turn[0]
+            longer[side][i] = longer[side][i]._replace(stop=(a + b) // 2 + 1)
+            longer[other][k] = longer[other][k]._replace(start=(a + b) // 2)
+        elif b == len(flies):
+            for side, k in ends:
+                longer[side][k] = longer[side][k]._replace(stop=b)
+        elif a == 0:
+            for side, k in begins:
+                longer[side][k] = longer[side][k]._replace(start=0)
     return longer
 
 
