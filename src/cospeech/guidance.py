@@ -7,7 +7,7 @@ Axes: R predictions (rows of one batch), S latent steps, C latent channels, D nu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -24,6 +24,7 @@ class GuidanceConfig:
     Args:
         speech: How much further than with no speech the motion goes with it, equation 6 of [1]; 1: as the network says.
         prompt: The same of a text prompt of strength 1.
+        prompt_of: That of body parts that need another one.
         hears_under_prompt: The body parts that follow the speech also while they follow a prompt.
         hands_go_along: A prompt of the upper body is for the hands as well, where they have none: fingers that point or
             clench belong to what the arms do.
@@ -31,13 +32,14 @@ class GuidanceConfig:
 
     speech: float = 1.0
     prompt: float = 4.0
+    prompt_of: dict[str, float] = field(default_factory=dict)
     hears_under_prompt: tuple[str, ...] = ("upper",)
     hands_go_along: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("speech", "prompt"):
-            if not 0 <= getattr(self, name) <= 10:
-                raise ConfigError(f"`{name}` of `guidance` must be 0 to 10, got {getattr(self, name)}.")
+        for name, value in {"speech": self.speech, "prompt": self.prompt, **self.prompt_of}.items():
+            if not 0 <= value <= 10:
+                raise ConfigError(f"`{name}` of `guidance` must be 0 to 10, got {value}.")
 
 
 class Guidance(NamedTuple):
@@ -89,7 +91,7 @@ def mixed(config: DenoiserConfig, guidance: GuidanceConfig, styles: Mapping[str,
             if row == len(rows):
                 rows.append(styled.style)
                 of_style.append(torch.zeros(steps, len(config.parts), config.code_dim))
-            far = guidance.prompt * styled.strength * styled.weight
+            far = guidance.prompt_of.get(part, guidance.prompt) * styled.strength * styled.weight
             of_style[row][:, i] += far[:, None]
             neither = neither - far
             if part not in guidance.hears_under_prompt:

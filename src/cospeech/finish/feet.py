@@ -5,8 +5,8 @@
 2. While a foot is low and slow it has one place and one heading, and its sole is flat unless it rolls over the ball
    (`steps`).
 3. The pelvis goes where the places of the feet put it, and low enough for both legs to reach them.
-4. Each leg is bent and turned so that the foot is where it was planned; its knee stays a hinge. Heels rise from the
-   floor where ankles cannot bend as far as that takes, as in a deep crouch.
+4. Each leg is bent and turned so that the foot is where it was planned; its knee stays a hinge. In a deep
+   crouch heels rise from the floor and the pelvis stays higher, as far as ankles and hips cannot bend.
 
 After Kovar et al. 2002, Footskate Cleanup for Motion Capture Editing, SCA. Sides: left, right.
 """
@@ -35,7 +35,8 @@ PACE_S = 0.3
 
 BLEND_S = 0.15  # before and after standing
 RISE_S = 0.2  # from when a foot comes to stand until it carries as much as the other
-HEEL_ROUNDS = 3  # a heel that rises changes the leg
+CROUCH_ROUNDS = 4  # a heel that rises changes the whole leg
+RISES_M_RAD = 0.3  # of the pelvis, for hips to be bent less: a little under the length of the thigh
 STEP_HEIGHT, HIGHEST_STEP_M = 0.25, 0.05  # of a step's length, and at most
 FLAT, ROLLING = np.radians((15, 35))  # tilts of the foot at which its sole is still put flat, and no longer
 # A leg is stretched to the first part of its length, farther only if it was before, and to the second at most: near
@@ -84,11 +85,13 @@ def stand(poses: np.ndarray, translation: np.ndarray, fps: float) -> tuple[np.nd
     plan = _plan(stands, legs, path, fps)
     path[:, 1] -= cover(_out_of_reach(legs, path, plan), HEIGHT_SMOOTHING_S * fps)
     solved = _solve(poses, legs, path, plan)
-    for _ in range(HEEL_ROUNDS):
-        lift = _heels_to_lift(solved, fps)
-        if lift.max(initial=0) == 0:
+    for _ in range(CROUCH_ROUNDS):
+        hips, ankles = (_too_far_bent(solved, joints, fps) for joints in (_HIPS, _ANKLES))
+        if not hips.any() and not ankles.any():
             break
-        plan = plan._replace(feet=plan.feet @ rotation.axis_angle_to_matrix(lift[..., None] * [1.0, 0.0, 0.0]))
+        path[:, 1] += RISES_M_RAD * hips.max(axis=1)
+        lift = rotation.axis_angle_to_matrix(ankles[..., None] * [1.0, 0.0, 0.0])  # of the heel, about the ball
+        plan = plan._replace(feet=plan.feet @ lift)
         solved = _solve(poses, legs, path, plan)
     path[:, [0, 2]] += translation[0, [0, 2]] - path[0, [0, 2]]
     return solved, path
@@ -320,9 +323,9 @@ def _out_of_reach(legs: Legs, path: np.ndarray, plan: Plan) -> np.ndarray:
     return np.maximum(way[..., 1] - highest, 0).max(axis=1)
 
 
-def _heels_to_lift(poses: np.ndarray, fps: float) -> np.ndarray:
-    """(T, 2) radians by which the feet must turn about their balls for the ankles to bend no farther than they do."""
-    bent = (limits.LOW - limits.coordinates(poses))[:, _ANKLES, limits.X]
+def _too_far_bent(poses: np.ndarray, joints: list[int], fps: float) -> np.ndarray:
+    """(T, 2) radians by which two joints are bent forwards beyond their ranges, and smoothly towards that around it."""
+    bent = (limits.LOW - limits.coordinates(poses))[:, joints, limits.X]
     return cover(np.where(bent > limits.SOFT, bent, 0), BLEND_S * fps)
 
 

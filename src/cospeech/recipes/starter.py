@@ -81,7 +81,9 @@ STARTERS = {
     ),
 }
 CORPUS_VERSION = 7  # to be raised with every change to `cospeech.data` that makes other clips
-GUIDANCE = GuidanceConfig(speech=2.5, prompt=3.0, hears_under_prompt=(), hands_go_along=True)
+GUIDANCE = GuidanceConfig(
+    speech=2.5, prompt=2.5, prompt_of={"lower_trans": 3.5}, hears_under_prompt=(), hands_go_along=True
+)
 BETA = 1.0  # of the loss of the diffusion
 # Fingers fidget by chance: much to learn that matters little. Lips that miss a closure are seen at once.
 LOSS_WEIGHTS = {"upper": 2.0, "hands": 0.5, "lower_trans": 1.5, "face": 2.0}
