@@ -94,8 +94,9 @@ def generate(
         layout: Of the formats that have several, see `cospeech convert --help`.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
-        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move, not the shipped body's. OUT
-            is that character with the motion in it, in its own format, or its bones as .bvh.
+        skeleton: A character of your own, .vrm, .glb, .fbx (through a Blender on this machine) or .bvh: its bones and
+            its face move, not the shipped body's. OUT is that character with the motion in it, in its own format, or
+            its bones as .bvh.
         device: cpu, cuda, ...
         format: For a folder or list of recordings: the suffix of the files to write. Default: .npz, or that of the
             character.

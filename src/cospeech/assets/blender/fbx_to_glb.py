@@ -1,0 +1,20 @@
+"""Run by Blender, or by a Python that has `bpy`: blender --background --python fbx_to_glb.py -- IN.fbx OUT.glb
+
+The scene as it rests, without animations. For Blender 3.3 and newer.
+"""
+
+import sys
+
+import bpy  # pyright: ignore[reportMissingImports]
+
+
+def main(source, target):
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    for addon in ("io_scene_gltf2", "io_scene_fbx"):
+        bpy.ops.preferences.addon_enable(module=addon)
+    bpy.ops.import_scene.fbx(filepath=source, use_anim=False)
+    bpy.ops.export_scene.gltf(filepath=target, export_format="GLB", export_animations=False)
+
+
+arguments = sys.argv[sys.argv.index("--") + 1 :]
+main(*arguments)
