@@ -1,4 +1,4 @@
-"""Characters in .fbx: a real Blender where there is one, what it wrote read back by three.js; and where there is none."""
+"""Characters in .fbx: a real Blender where there is one, read back by three.js; and what is said where there is none."""
 
 import characters
 import numpy as np
@@ -27,10 +27,7 @@ def own(blender, monkeypatch, tmp_path):
 
 def test_with_our_proportions_every_joint_is_where_ours_is(own, read_with_three, gesture, tmp_path):
     read = character.load(own)
-    assert read.notes == (
-        "a skeleton like that of Mixamo or MotionBuilder",
-        "face: 2 of the 52 ARKit shapes",
-    )
+    assert read.notes == ("a skeleton like that of Mixamo or MotionBuilder", "face: 2 of the 52 ARKit shapes")
     assert read.suffixes == (".fbx", ".glb", ".bvh")
     truth = joint_transforms(mannequin(), gesture.poses.astype(float), gesture.translation.astype(float)).positions
 

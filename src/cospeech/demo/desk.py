@@ -197,15 +197,15 @@ class Desk:
         self, visit: Visit, result: Result, kind: str, fps: float | None, progress: Callable[[float], None]
     ) -> Path:
         suffix, _, layout = kind.removeprefix(_OWN).partition(" ")
-        if own := kind.startswith(_OWN):
-            if visit.character is None:
-                raise ConfigError("Your character has been deleted here meanwhile. Choose it again.")
-        if suffix not in (visit.character.suffixes if own else files.WRITERS):  # it becomes a part of a path
+        own = visit.character if kind.startswith(_OWN) else None
+        if kind.startswith(_OWN) and own is None:
+            raise ConfigError("Your character has been deleted here meanwhile. Choose it again.")
+        if suffix not in (own.suffixes if own else files.WRITERS):  # it becomes a part of a path
             raise ConfigError("This format is not written here. Choose another.")
         motion = result.motion if not fps else result.motion.resample(fps)
         path = result.folder / f"{result.name}{suffix}"
         if own:
-            files.save(motion, path, skeleton=visit.character, progress=progress)
+            files.save(motion, path, skeleton=own, progress=progress)
             return path
         options = files.WRITERS[suffix].options
         body = self.studio.body if "body" in options else None
@@ -217,7 +217,7 @@ class Desk:
         return path
 
     def _stage(self, visit: Visit, beside: bool) -> str:
-        """The player of the last result, or of that and the one before at one time; its page is written if it is new."""
+        """The player of the last result, or of that and the one before; its page is written when it is first asked for."""
         if not visit.results:
             return EMPTY
         last, *others = reversed(visit.results if beside else visit.results[-1:])
