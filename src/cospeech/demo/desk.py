@@ -217,7 +217,7 @@ class Desk:
         return path
 
     def _stage(self, visit: Visit, beside: bool) -> str:
-        """The player of the last result, or of that and the one before; its page is written when it is first asked for."""
+        """The player of the last result, or of that and the one before. Its page is written when it is first seen."""
         if not visit.results:
             return EMPTY
         last, *others = reversed(visit.results if beside else visit.results[-1:])

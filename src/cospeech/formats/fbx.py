@@ -101,7 +101,7 @@ def _run(script: str, source: Path, target: Path, *more: str) -> str:
         return ""
     said = ["it said nothing", *filter(str.strip, (run.stdout + run.stderr).splitlines())]
     why = [line for line in said if "Error" in line] or said
-    return f"{command[0]} could not {'read' if source.suffix == '.fbx' else 'write'} it: {why[-1].strip()}"
+    return f"{command[0]} could not {'write' if source.suffix == '.glb' else 'read'} it: {why[-1].strip()}"
 
 
 def _blender() -> str:
