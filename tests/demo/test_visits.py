@@ -78,15 +78,18 @@ def test_what_is_old_or_nobodys_is_swept(visits):
     unheard = visits.uploads / "x" / "big.wav"
     unheard.parent.mkdir()
     unheard.write_text("-")
+    broken_off = visits.uploads / "tmpabc"
+    broken_off.write_text("-")
     visits.sweep()
     assert all(path.exists() for path in kept)
     assert unheard.exists()  # it may be about to be heard
     assert not any(path.exists() for path in (*lost, stray))
     os.utime(unheard, (time.time() - 101,) * 2)
-    for path in kept[:1]:
+    for path in (broken_off, kept[0]):
         os.utime(path, (time.time() - 101,) * 2)
     visits.sweep()
-    assert not unheard.exists()
+    assert not unheard.parent.exists()
+    assert not broken_off.exists()
     assert kept[0].exists()  # old, but its visitor is there
 
 

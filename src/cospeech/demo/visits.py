@@ -95,7 +95,7 @@ class Visits:
             own = visit.uploads - {path for other in self._of.values() for path in other.uploads}
         shutil.rmtree(visit.folder, ignore_errors=True)
         for path in own:
-            _delete_upload(path)
+            self._delete_upload(path)
 
     def stop_all(self) -> None:
         """Stop whatever is being made."""
@@ -109,8 +109,10 @@ class Visits:
             old = [session for session, visit in self._of.items() if now - visit.seen > self.keep_s]
         for session in old:
             self.leave(session)
-        # What is there is listed first: somebody who comes meanwhile is known then.
-        folders, uploads = set(self.folder.glob("*")), set(self.uploads.glob("*/*"))
+        # What is there is listed first: somebody who comes meanwhile is known then. Beside the folders of uploads lie
+        # temporary files that Gradio forgets: those of uploads that were broken off, and empty ones.
+        folders = set(self.folder.glob("*"))
+        uploads = {path for path in self.uploads.rglob("*") if path.is_file()}
         with self._lock:
             folders -= {visit.folder for visit in self._of.values()}
             uploads -= {path for visit in self._of.values() for path in visit.uploads}
@@ -118,7 +120,7 @@ class Visits:
             shutil.rmtree(folder, ignore_errors=True)
         for path in uploads:
             if time.time() - _modified(path) > self.keep_s:
-                _delete_upload(path)
+                self._delete_upload(path)
 
     def file(self, token: str, number: str, name: str) -> Path | None:
         """A file of a result, if there is one: a name with folders in it is none."""
@@ -128,16 +130,16 @@ class Visits:
         there = folder in known and Path(name).name == name and (folder / name).is_file()
         return folder / name if there else None
 
+    def _delete_upload(self, path: Path) -> None:
+        """With the folder that Gradio made for it."""
+        path.unlink(missing_ok=True)
+        if path.parent != self.uploads:
+            with suppress(OSError):  # another name of the same recording is in it
+                path.parent.rmdir()
+
 
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:  # deleted meanwhile
         return time.time()
-
-
-def _delete_upload(path: Path) -> None:
-    """With the folder that Gradio made for it."""
-    path.unlink(missing_ok=True)
-    with suppress(OSError):  # another name of the same recording is in it
-        path.parent.rmdir()
