@@ -9,7 +9,6 @@ the clock of the sound, when the last pixel of the picture is there. Needs Chrom
 
 import functools
 import os
-import shutil
 import threading
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -21,10 +20,9 @@ import tyro
 
 from cospeech import Speech, load_motion, load_pipeline
 from cospeech.formats import html
+from cospeech.recipes.bench_demo import FLAGS, chromium
 
 ROOT = Path(__file__).resolve().parent.parent
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-FLAGS += ["--autoplay-policy=no-user-gesture-required", "--disable-background-networking"]
 LENGTH_S = 60
 MEASURE = """() => {
   // A fence of its own behind each frame: the skew is read when the graphics are done with it.
@@ -58,7 +56,6 @@ def bench(motion: Path | None = None, audio: Path | None = None, /, seconds: flo
     """
     from playwright.sync_api import sync_playwright
 
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         speech = Speech.load(audio) if audio else None if motion else _a_minute()
         html.write(
@@ -66,7 +63,7 @@ def bench(motion: Path | None = None, audio: Path | None = None, /, seconds: flo
             Path(folder) / "page.html",
             audio=speech,
         )
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 640, "height": 480})
         page.set_default_timeout(120_000)
         loaded: list[float] = []

@@ -694,8 +694,7 @@ def test_targets_and_suffixes_that_cannot_be_are_one_line(gesture, tmp_path):
     with pytest.raises(FormatError, match="has no use for `camera`"):
         files.writer_for(tmp_path / "out.glb", skeleton=own, camera="face")
     for name, said in (
-        ("a.fbx", "Save it as .glb first: in Blender"),
-        ("a.blend", "Known: .bvh, .glb, .vrm"),
+        ("a.blend", "Known: .vrm, .glb, .fbx, .bvh"),
         ("a.gltf", "one binary"),
     ):
         with pytest.raises(FormatError, match=said):

@@ -60,7 +60,7 @@ def test_a_batch_gets_the_suffix_of_the_character(speech, tmp_path):
 def test_what_cannot_be_is_one_line_before_the_slow_part(refused, speech_wav, avatar, tmp_path):
     generate = ("generate", speech_wav)
     refused(*generate, tmp_path / "a.glb", "--skeleton", tmp_path / "no.glb", match="no.glb: no such file.")
-    refused(*generate, tmp_path / "a.glb", "--skeleton", tmp_path / "no.fbx", match="Save it as .glb first")
+    refused(*generate, tmp_path / "a.glb", "--skeleton", tmp_path / "no.fbx", match="no.fbx: no such file.")
     refused(*generate, tmp_path / "a.mp4", "--skeleton", avatar, match="can be written as .vrm, .glb, .bvh")
     refused(*generate, avatar, "--skeleton", avatar, match="is the character itself")
     refused(*generate, tmp_path / "a.vrm", match="is a character: say which one with `skeleton` (--skeleton)")

@@ -82,7 +82,7 @@ def save(
         embed_licensed_body: Consent to put the mesh of a licensed `body` into the file.
         layout: Of the formats that have several: .bvh smplx, mixamo or beat (names of joints), .npz beat2, amass or
             amass-smplh (arrays), .vrma presets or perfect-sync (expressions); the first unless given.
-        skeleton: A character of your own, .glb, .vrm or .bvh: the motion is retargeted to its bones, and the file
+        skeleton: A character of your own, .vrm, .glb, .fbx or .bvh: the motion is retargeted to its bones, and the file
             written is that character with the motion in it. `cospeech.character` says more.
         progress: Called with the fraction done, where writing takes long.
     """

@@ -1,8 +1,8 @@
 """Answers to visitors, asked without a browser."""
 
 import socket
-import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +10,16 @@ import pytest
 import soundfile
 
 from cospeech.cli import main
-from cospeech.demo.visits import Visits
+from cospeech.demo import server
+from cospeech.demo.visits import Result, Visits
 from cospeech.errors import MissingExtra
 from cospeech.files import WRITERS
+from cospeech.motion import Motion
+from cospeech.skeleton import REST_TRANSLATION
+from cospeech.speech import Speech
 
 gradio = pytest.importorskip("gradio")
+fastapi = pytest.importorskip("fastapi")
 desks = pytest.importorskip("cospeech.demo.desk")
 VISITOR = SimpleNamespace(session_hash="a")
 
@@ -103,8 +108,9 @@ def test_a_recording_that_cannot_be_used_is_said_without_folders(desk, recording
     assert cleared is None
     assert ">noise.wav: not a recording that can be decoded." in shown
     assert str(tmp_path) not in shown
-    soundfile.write(path, np.zeros(6 * 8000), 8000)
-    assert "noise.wav: lasts longer than 5 s, the limit here." in desk.hear(str(path), VISITOR)[1]
+    long = path.with_name("long.flac")
+    soundfile.write(long, np.zeros(2 * 3600 * 8000, np.int16), 8000)  # two hours in few bytes
+    assert "long.flac: lasts longer than 5 s, the limit here." in desk.hear(str(long), VISITOR)[1]
     path.write_bytes(b"-" * 300_000)
     assert "noise.wav is larger than 0.2 MB" in order(desk, str(path))
     path.unlink()
@@ -126,7 +132,18 @@ def test_a_character_that_is_none(desk):
 
 def test_nothing_is_written_for_who_has_nothing(desk):
     assert "There is nothing to download any more" in desk.write(".glb", 0, VISITOR, lambda *_, **__: None)
-    assert "will play here" in desk.stage(True, VISITOR)
+    assert "will play here" in desk.stage(True, VISITOR)[0]
+
+
+@pytest.mark.parametrize("kind", [".exe", "own.glb", "own/../../../x.glb", "/../x.bvh mixamo", ""])
+def test_only_files_of_known_kinds_are_written_and_only_for_their_visitor(desk, kind, tmp_path):
+    visit = desk.visits.of(VISITOR.session_hash)
+    number, folder = visit.new_folder()
+    motion = Motion(np.zeros((2, 55, 3)), np.tile(REST_TRANSLATION, (2, 1)))
+    visit.add(Result(number, "talk", "seed 0", motion, Speech(np.ones(10), 10), folder))
+    before = list(tmp_path.rglob("*"))
+    assert "problem" in desk.write(kind, 0, VISITOR, lambda *_, **__: None)
+    assert list(tmp_path.rglob("*")) == before
 
 
 def test_limits_and_addresses_that_make_no_sense_are_one_line(capsys):
@@ -141,17 +158,18 @@ def test_limits_and_addresses_that_make_no_sense_are_one_line(capsys):
     assert main(["demo", "--models"]) == 2
 
 
-def test_a_first_model_that_cannot_be_loaded_ends_it_with_one_line(tmp_path):
-    command = [sys.executable, "-m", "cospeech", "demo", "--port", "0", "--models", str(tmp_path / "none")]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 2
-    assert run.stderr.count("\n") == 1
-    assert f"error: Unknown model `{tmp_path / 'none'}`" in run.stderr
+def test_a_first_model_that_cannot_be_loaded_ends_it_with_one_line(tmp_path, monkeypatch, capsys):
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
+        monkeypatch.setenv(name, "")  # and as it was, afterwards
+    monkeypatch.setattr(server, "application", lambda *_: fastapi.FastAPI())
+    with warnings.catch_warnings():  # keeps who hears them
+        assert main(["demo", "--port", "0", "--models", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: Unknown model `{tmp_path / 'none'}`")
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):
-    from cospeech.demo.server import application
-
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(MissingExtra, match=r"pip install 'cospeech\[demo\]'"):
-        application(None, None, 1, 1, 1)
+        server.application(None, None, 1, 1, 1)

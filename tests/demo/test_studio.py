@@ -9,7 +9,7 @@ import tiny
 
 from cospeech import checkpoint, pipeline, skeleton
 from cospeech.demo.studio import Order, Studio, hear_warnings, notes
-from cospeech.errors import CospeechWarning
+from cospeech.errors import ConfigError, CospeechWarning
 from cospeech.prompts import Prompt
 
 
@@ -67,11 +67,16 @@ def test_who_stops_lets_the_next_one_in(studio, model, speech):
     assert len(studio.make(speech, Order(model, steps=1))) == 90
 
 
+def test_a_model_that_is_not_offered_is_not_looked_for(studio, speech, tmp_path):
+    with pytest.raises(ConfigError, match="not offered here"):
+        studio.make(speech, Order(str(tmp_path)))
+
+
 def test_a_transcript_that_nobody_reads_is_a_note(studio, model, speech, hearing):
     for _ in range(2):  # every time
         with notes() as heard:
             studio.make(speech, Order(model, transcript="and so", steps=1))
-        assert heard == ["The model tiny does not read words: it follows the sound alone."]
+        assert heard == ["The model `tiny` does not read words: it follows the sound alone."]
 
 
 def test_everybody_hears_only_of_their_own(hearing):

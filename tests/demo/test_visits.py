@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cospeech import skeleton
-from cospeech.demo.visits import PAGE, Result, Visits
+from cospeech.demo.visits import ALONE, Result, Visits
 from cospeech.motion import Motion
 from cospeech.speech import Speech
 
@@ -20,7 +20,7 @@ def visits(tmp_path):
 def add_result(visit):
     number, folder = visit.new_folder()
     folder.mkdir(parents=True)
-    (folder / PAGE).write_text("<p>")
+    (folder / ALONE).write_text("<p>")
     motion = Motion(np.zeros((2, 55, 3)), np.tile(skeleton.REST_TRANSLATION, (2, 1)))
     visit.add(Result(number, "talk", "seed 0", motion, Speech(np.ones(10), 10), folder))
     return folder
@@ -78,16 +78,28 @@ def test_what_is_old_or_nobodys_is_swept(visits):
     unheard = visits.uploads / "x" / "big.wav"
     unheard.parent.mkdir()
     unheard.write_text("-")
+    broken_off = visits.uploads / "tmpabc"
+    broken_off.write_text("-")
     visits.sweep()
     assert all(path.exists() for path in kept)
     assert unheard.exists()  # it may be about to be heard
     assert not any(path.exists() for path in (*lost, stray))
     os.utime(unheard, (time.time() - 101,) * 2)
-    for path in kept[:1]:
+    for path in (broken_off, kept[0]):
         os.utime(path, (time.time() - 101,) * 2)
     visits.sweep()
-    assert not unheard.exists()
+    assert not unheard.parent.exists()
+    assert not broken_off.exists()
     assert kept[0].exists()  # old, but its visitor is there
+
+
+def test_an_order_that_was_stopped_stays_so_when_the_next_one_begins(visits):
+    visit = visits.of("a")
+    first = visit.new_order()
+    visit.stop.set()
+    second = visit.new_order()
+    assert first.is_set()
+    assert not second.is_set()
 
 
 def test_only_files_of_results_are_handed_out(visits, tmp_path):
@@ -96,9 +108,9 @@ def test_only_files_of_results_are_handed_out(visits, tmp_path):
     (tmp_path / "secret").write_text("-")
     (folder / "sub").mkdir()
     token = visit.folder.name
-    assert visits.file(token, "1", PAGE) == folder / PAGE
+    assert visits.file(token, "1", ALONE) == folder / ALONE
     for asked in (
-        (token, "1", "other"), (token, "2", PAGE), ("x", "1", PAGE), (token, "1", "sub"), (token, "1", "../1/page"),
+        (token, "1", "other"), (token, "2", ALONE), ("x", "1", ALONE), (token, "1", "sub"), (token, "1", "../1/alone"),
         (token, "..", "secret"), ("..", "..", "secret"), (token, "1", "../../../secret"), (token, "1", ".."),
         (token, "1", ""),
     ):  # fmt: skip

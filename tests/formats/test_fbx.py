@@ -126,7 +126,7 @@ def test_without_blender_it_fails_before_the_slow_part(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("BLENDER", raising=False)
     monkeypatch.setattr(fbx, "_PLACES", ((tmp_path / "Applications", "*/Blender"),))
-    with pytest.raises(FormatError, match=r"none was found\. Install it .* or write \.glb"):
+    with pytest.raises(FormatError, match=r"none was found\. Install it .* or take \.glb"):
         writer_for(tmp_path / "talk.fbx")
     (tmp_path / "Applications" / "Blender.app").mkdir(parents=True)
     (tmp_path / "Applications" / "Blender.app" / "Blender").touch()

@@ -2,9 +2,10 @@
 
 `load` reads the character and finds the person in it (`matching`, `moving.fit`); `Character.write` moves its bones
 (`moving`) and its face (`face`) and writes them with all else that was in its file (`formats.rig_gltf`, `rig_bvh`).
+An .fbx becomes a .glb first, and that one an .fbx again (`formats.fbx`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from cospeech import skeleton
 from cospeech.capture import Movement
 from cospeech.character import face, matching, moving
 from cospeech.errors import DataError, FormatError, MotionError
-from cospeech.formats import rig_bvh, rig_gltf
+from cospeech.formats import fbx, rig_bvh, rig_gltf
 from cospeech.formats.output import check_target
 from cospeech.motion import Motion
 from cospeech.skeleton import INDEX
 
-# What a character can be written as. Who reads or writes .fbx, through Blender, adds it here and in `load`.
-_WRITES = {".bvh": (".bvh",), ".glb": (".glb", ".bvh"), ".vrm": (".vrm", ".glb", ".bvh")}
-_ADVICE = {
-    ".fbx": "Save it as .glb first: in Blender, File > Import > FBX, then File > Export > glTF 2.0 (.glb).",
-    ".gltf": "Save it as one binary .glb.",
+_WRITES = {  # what a character can be written as
+    ".vrm": (".vrm", ".glb", ".bvh"),
+    ".glb": (".glb", ".bvh"),
+    ".fbx": (".fbx", ".glb", ".bvh"),
+    ".bvh": (".bvh",),
 }
+SUFFIXES = tuple(_WRITES)  # of what is read
 _METRES = 3.0  # a leg is shorter than so many metres, and longer than so many centimetres
 
 
@@ -57,8 +59,13 @@ class Character:
             shapes = face.weights(shown, self.file.face)
         opens = bool(shapes) and face.opens_mouth(self.file.face)
         movement = moving.move(motion, self.fit, frozenset({"jaw"} if opens else ()))
-        if Path(path).suffix.lower() == ".bvh" and isinstance(self.file, rig_gltf.RiggedGltf):
+        suffix = Path(path).suffix.lower()
+        if isinstance(self.file, rig_gltf.RiggedGltf) and suffix == ".bvh":
             self._write_bones(movement, path)
+        elif isinstance(self.file, rig_gltf.RiggedGltf) and suffix == ".fbx":
+            whole = replace(movement, fps=fbx.glb_fps(motion.fps))
+            data = self.file.to_bytes(whole, shapes)
+            fbx.from_glb(data, path, motion.fps, len(motion), motion.metadata)
         else:
             self.file.write(path, movement, shapes)
 
@@ -87,20 +94,22 @@ class Character:
 
 
 def load(path: str | Path) -> Character:
-    """Read a character: .glb, .vrm (0 and 1) or .bvh.
+    """Read a character: .vrm (0 and 1), .glb, .fbx (through a Blender on this machine) or .bvh.
 
     Raises:
-        FormatError: the suffix is none of these.
+        FormatError: the suffix is none of these, or there is no Blender.
         DataError: the file cannot be read, or there is no person in it.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _WRITES:
-        advice = _ADVICE.get(suffix, f"Known: {', '.join(_WRITES)}.")
+        advice = "Save it as one binary .glb." if suffix == ".gltf" else f"Known: {', '.join(SUFFIXES)}."
         raise FormatError(f"{path}: {suffix or 'a file without a suffix'} is not read as a character. {advice}")
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a character.")
     try:
+        if suffix == ".fbx":
+            return _fitted(path, rig_gltf.parse(fbx.to_glb(path), path))
         if suffix != ".bvh":
             return _fitted(path, rig_gltf.read(path))
         file = rig_bvh.read(path)

@@ -52,8 +52,9 @@ def convert(
             first.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
-        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move, not the shipped body's. OUT
-            is that character with the motion in it, in its own format, or its bones as .bvh.
+        skeleton: A character of your own, .vrm, .glb, .fbx (through a Blender on this machine) or .bvh: its bones and
+            its face move, not the shipped body's. OUT is that character with the motion in it, in its own format, or
+            its bones as .bvh.
     """
     from cospeech import files
     from cospeech.facemap import FaceMap

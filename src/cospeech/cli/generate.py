@@ -94,8 +94,9 @@ def generate(
         layout: Of the formats that have several, see `cospeech convert --help`.
         body: A SMPL-X file of your own to show instead of the shipped body.
         embed_licensed_body: Agree that the mesh of --body is put into the file that is written.
-        skeleton: A character of your own, .vrm, .glb or .bvh: its bones and its face move, not the shipped body's. OUT
-            is that character with the motion in it, in its own format, or its bones as .bvh.
+        skeleton: A character of your own, .vrm, .glb, .fbx (through a Blender on this machine) or .bvh: its bones and
+            its face move, not the shipped body's. OUT is that character with the motion in it, in its own format, or
+            its bones as .bvh.
         device: cpu, cuda, ...
         format: For a folder or list of recordings: the suffix of the files to write. Default: .npz, or that of the
             character.
@@ -156,9 +157,8 @@ def generate(
         raise ConfigError(f"{option}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
     settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
     finished = {"model": None, "on": True, "off": False}[finish]
-    if transcript and pipeline.vocabulary is None:
-        message = f"The model `{pipeline.config.name}` does not read words: it follows the sound alone."
-        warnings.warn(CospeechWarning(message), stacklevel=2)
+    if transcript and pipeline.ignores_words:
+        warnings.warn(CospeechWarning(pipeline.ignores_words), stacklevel=2)
 
     def write(job: batch.Job, speech: Speech) -> int:
         """Returns how many frames were made."""
@@ -184,7 +184,7 @@ def generate(
     for job, its_words, its_transcript in left:
         try:
             speech = only or Speech.load(job.audio, its_words)
-            if its_transcript and pipeline.vocabulary is not None:
+            if its_transcript and not pipeline.ignores_words:
                 with progress_bar(f"align {job.audio.name}") as progress:
                     found = find_words_of(job.audio, speech, its_transcript, "auto", None, None, progress)
                 speech = replace(speech, words=with_pauses(found.words, speech.duration_s))

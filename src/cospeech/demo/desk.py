@@ -20,7 +20,7 @@ import numpy as np
 
 from cospeech import character, files
 from cospeech.demo.studio import Order, Studio, notes
-from cospeech.demo.visits import Result, Visit, Visits
+from cospeech.demo.visits import ALONE, BESIDE, Result, Visit, Visits
 from cospeech.errors import AudioError, ConfigError, CospeechError, PromptError
 from cospeech.formats import html
 from cospeech.formats.output import replacing
@@ -36,7 +36,8 @@ _LONGEST_NAME = 60
 
 FINISH = {"model": None, "on": True, "off": False}
 
-EMPTY = "<div class='stage empty'><p>Your motion will play here.</p></div>"
+EMPTY = "<p class='empty'>Your motion will play here.</p>"
+_OWN = "own"  # before the suffix of what is written on a visitor's character
 
 
 class Limits(NamedTuple):
@@ -87,10 +88,10 @@ class Desk:
     ) -> tuple:
         """Make motion: what the stage and the status show, and what is offered below the stage."""
         visit = self.visits.of(request.session_hash)
-        visit.stop.clear()
+        stop = visit.new_order()
 
         def tell(fraction: float, task: str) -> None:
-            if visit.stop.is_set() or visit.gone.is_set():
+            if stop.is_set() or visit.gone.is_set():
                 raise Stopped
             progress(fraction, desc=task)
 
@@ -109,25 +110,28 @@ class Desk:
                 tell(0.98, "Writing the page")
                 number, folder = visit.new_folder()
                 caption = ", ".join([f"seed {order.seed}", *(f"{p.part}: {p.text}" for p in prompts)])
-                result = Result(number, safe_name(Path(recording).stem), caption, motion, speech, folder)
-                self._write_page(result)
+                visit.add(Result(number, safe_name(Path(recording).stem), caption, motion, speech, folder))
+                stage = self._stage(visit, beside)
         except Stopped:
             return gr.skip(), said("Stopped."), gr.skip(), gr.skip()
         except CospeechError as error:
             return gr.skip(), self._apology(error), gr.skip(), gr.skip()
-        visit.add(result)
         licence = motion.metadata.get("licence", "")
         took = f"{motion.duration_s:.1f} s of motion, made in {time.perf_counter() - began:.1f} s"
         origin = f"by {motion.metadata.get('model', model)} ({licence})." if licence else ""
         status = said(" ".join([took, origin]).strip(), *heard, *_about_silence(speech))
-        return self._stage(visit, beside), status, gr.update(visible=len(visit.results) > 1), gr.update(visible=True)
+        return stage, status, gr.update(visible=len(visit.results) > 1), gr.update(visible=True)
 
     def stop(self, request: gr.Request) -> str:
         self.visits.of(request.session_hash).stop.set()
         return said("Stopped.")
 
-    def stage(self, beside: bool, request: gr.Request) -> str:
-        return self._stage(self.visits.of(request.session_hash), beside)
+    def stage(self, beside: bool, request: gr.Request) -> tuple:
+        """Show the last result alone, or beside the one before: the stage and the status."""
+        try:
+            return self._stage(self.visits.of(request.session_hash), beside), gr.skip()
+        except CospeechError as error:
+            return gr.skip(), self._apology(error)
 
     def bring_character(self, path: str | None, request: gr.Request) -> tuple:
         """Read a visitor's own character: the file if it is one, the formats it can be written in, and notes."""
@@ -141,7 +145,7 @@ class Desk:
         except CospeechError as error:
             return None, gr.update(choices=kinds(), value=".glb"), self._apology(error)
         visit.character = own
-        mine = [(f"{suffix}: on your character", f"own{suffix}") for suffix in own.suffixes]
+        mine = [(f"{suffix}: on your character", f"{_OWN}{suffix}") for suffix in own.suffixes]
         notes_of = said(f"Your character: {'; '.join(own.notes)}.", "The page goes on showing the mannequin.")
         return gr.skip(), gr.update(choices=[*mine, *kinds()], value=mine[0][1]), notes_of
 
@@ -189,26 +193,20 @@ class Desk:
             raise AudioError(f"{path.name} is larger than {self.limits.megabytes:g} MB, the limit here.")
         return path
 
-    def _write_page(self, result: Result) -> None:
-        body = self.studio.body
-        text = html.page(
-            result.motion, audio=result.speech, body=body, embed_licensed_body=body is not None, title=result.name
-        )
-        with replacing(result.page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
     def _write_file(
         self, visit: Visit, result: Result, kind: str, fps: float | None, progress: Callable[[float], None]
     ) -> Path:
+        suffix, _, layout = kind.removeprefix(_OWN).partition(" ")
+        own = visit.character if kind.startswith(_OWN) else None
+        if kind.startswith(_OWN) and own is None:
+            raise ConfigError("Your character has been deleted here meanwhile. Choose it again.")
+        if suffix not in (own.suffixes if own else files.WRITERS):  # it becomes a part of a path
+            raise ConfigError("This format is not written here. Choose another.")
         motion = result.motion if not fps else result.motion.resample(fps)
-        if kind.startswith("own"):
-            if visit.character is None:
-                raise ConfigError("Your character has been deleted here meanwhile. Choose it again.")
-            path = result.folder / f"{result.name}{kind.removeprefix('own')}"
-            files.save(motion, path, skeleton=visit.character, progress=progress)
-            return path
-        suffix, _, layout = kind.partition(" ")
         path = result.folder / f"{result.name}{suffix}"
+        if own:
+            files.save(motion, path, skeleton=own, progress=progress)
+            return path
         options = files.WRITERS[suffix].options
         body = self.studio.body if "body" in options else None
         consent = body is not None and "embed_licensed_body" in options
@@ -219,22 +217,26 @@ class Desk:
         return path
 
     def _stage(self, visit: Visit, beside: bool) -> str:
-        """Players of the last result, and of the one before if they are to be beside each other."""
+        """The player of the last result, or of that and the one before. Its page is written when it is first seen."""
         if not visit.results:
             return EMPTY
-        shown = list(visit.results) if beside else [visit.results[-1]]
-        players = "".join(_player(visit, result, len(shown) > 1) for result in reversed(shown))
-        if len(shown) == 1:
-            return f"<div class='stage'>{players}</div>"
-        both = "".join(
-            f"<button type='button' data-both='{action}'>{label}</button>"
-            for action, label in (("play", "Play both"), ("pause", "Pause both"), ("start", "Both from the start"))
-        )
-        return f"<div class='stage two'>{players}</div><p class='both'>{both}</p>"
+        last, *others = reversed(visit.results if beside else visit.results[-1:])
+        page = last.folder / (BESIDE if others else ALONE)
+        if not page.exists():
+            body = self.studio.body
+            text = html.page(
+                last.motion, audio=last.speech, body=body, embed_licensed_body=body is not None,
+                title=_title(last) if others else last.name, beside={_title(each): each.motion for each in others},
+            )  # fmt: skip
+            with replacing(page) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        address = f"watch/{visit.folder.name}/{last.number}/{page.name}"
+        about = escape(" | ".join(f"{each.name}, {each.caption}" for each in (last, *others)), quote=True)
+        return f"<iframe src='{address}' title=\"Player: {about}\" allow='autoplay'></iframe>"
 
     def _apology(self, error: CospeechError) -> str:
         """An error in words, without the folders that files lie in here."""
-        text = re.sub(re.escape(str(self.visits.root)) + r"(/[^\s/]+)*/", "", str(error))
+        text = re.sub(re.escape(str(self.visits.root)) + r"([/\\][^\s/\\]+)*[/\\]", "", str(error))
         return f"<p class='status problem' role='alert'>{escape(text)}</p>"
 
 
@@ -294,9 +296,6 @@ def _about_silence(speech: Speech) -> list[str]:
     return ["The recording is silent: the body has nothing to talk along with."]
 
 
-def _player(visit: Visit, result: Result, with_caption: bool) -> str:
-    address = f"watch/{visit.folder.name}/{result.number}"
-    title = escape(f"Player: {result.name}, {result.caption}", quote=True)
-    caption = f"<figcaption>{escape(result.caption)}</figcaption>" if with_caption else ""
-    allowed = "autoplay; fullscreen"
-    return f"<figure><iframe src='{address}' title=\"{title}\" allow='{allowed}'></iframe>{caption}</figure>"
+def _title(result: Result) -> str:
+    """Of one of several that are seen: no two have the same."""
+    return f"{result.number}. {result.caption}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from cospeech.character import SUFFIXES
 from cospeech.demo import desk as desks
 from cospeech.demo.desk import Desk
 from cospeech.prompts import LONGEST, PARTS, STRONGEST
@@ -117,9 +118,7 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
                     stop = gr.Button("Stop", size="lg", elem_id="stop", interactive=False, min_width=90)
                 status = gr.HTML(elem_id="status")
             with gr.Column(scale=3, min_width=330, elem_id="result"):
-                stage = gr.HTML(
-                    desks.EMPTY, js_on_load=_beside("together.js"), apply_default_css=False, elem_id="stage"
-                )
+                stage = gr.HTML(desks.EMPTY, apply_default_css=False, elem_id="stage")
                 beside = gr.Checkbox(False, label="Show the result before beside it", visible=False, elem_id="beside")
                 with gr.Column(visible=False, elem_id="downloads") as downloads:
                     with gr.Row():
@@ -132,7 +131,7 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
                     made = gr.HTML(elem_id="made")
                     with gr.Accordion("On your own character", open=False, elem_id="own"):
                         character = gr.File(
-                            label="A humanoid: .vrm, .glb or .bvh", file_types=[".vrm", ".glb", ".bvh"], height=120,
+                            label="A humanoid: .vrm, .glb, .fbx or .bvh", file_types=list(SUFFIXES), height=120,
                             elem_id="character",
                         )  # fmt: skip
                         about_character = gr.HTML()
@@ -164,7 +163,7 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
         stopped = stop.click(desk.stop, outputs=status, cancels=making, queue=False, show_progress="hidden")
         stopped.then(*ready, queue=False, show_progress="hidden")
 
-        beside.input(desk.stage, beside, stage, show_progress="hidden")
+        beside.input(desk.stage, beside, [stage, status], show_progress="hidden")
         character.upload(desk.bring_character, character, [character, kind, about_character])
         character.clear(desk.bring_character, character, [character, kind, about_character])
         written = write.click(

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from cospeech.body import Body
 from cospeech.demo.studio import Studio, hear_warnings
-from cospeech.demo.visits import PAGE, Visits
+from cospeech.demo.visits import PAGES, Visits
 from cospeech.errors import ConfigError, CospeechError, MissingExtra
 from cospeech.speech import Speech
 
 _SWEEP_S = 60.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+# A player holds what visitors wrote: whatever became of it, it is a page of nobody and reaches nothing of this server.
+_HEADERS_OF_PLAYERS = _HEADERS | {"Content-Security-Policy": "sandbox allow-scripts"}
 
 
 def serve(
@@ -98,12 +100,12 @@ def application(studio: Studio, visits: Visits, max_seconds: float, max_megabyte
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gone = "This has been deleted. Go back to the page and generate it again."
 
-    @app.get("/watch/{token}/{number}")
-    def watch(token: str, number: str):
-        path = visits.file(token, number, PAGE)
+    @app.get("/watch/{token}/{number}/{page_name}")
+    def watch(token: str, number: str, page_name: str):
+        path = visits.file(token, number, page_name) if page_name in PAGES else None
         if path is None:
             return PlainTextResponse(gone, 404, _HEADERS)
-        return FileResponse(path, media_type="text/html", headers=_HEADERS)
+        return FileResponse(path, media_type="text/html", headers=_HEADERS_OF_PLAYERS)
 
     @app.get("/files/{token}/{number}/{name}")
     def download(token: str, number: str, name: str):

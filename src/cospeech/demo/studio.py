@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cospeech.body import Body
-from cospeech.errors import CospeechWarning
+from cospeech.errors import ConfigError, CospeechWarning
 from cospeech.motion import Motion
 from cospeech.prompts import Prompt
 from cospeech.skeleton import JAW
@@ -67,6 +67,8 @@ class Studio:
 
     def make(self, speech: Speech, order: Order, progress: Progress | None = None) -> Motion:
         """Motion for a recording; `progress` may raise an error to stop it."""
+        if order.model not in self.models:  # any other name would be looked for on disk and on the hub
+            raise ConfigError("That model is not offered here.")
         progress = progress or (lambda fraction, task: None)
         with self._at_work:
             progress(0.0, "Loading the model")
@@ -100,9 +102,8 @@ class Studio:
         return next(known, None) or self._pipeline(_OF_ALL_FACES)
 
     def _with_words(self, pipeline: "Pipeline", speech: Speech, transcript: str, progress: Progress) -> Speech:
-        if pipeline.vocabulary is None:
-            message = f"The model {pipeline.config.name} does not read words: it follows the sound alone."
-            warnings.warn(CospeechWarning(message), stacklevel=2)
+        if pipeline.ignores_words:
+            warnings.warn(CospeechWarning(pipeline.ignores_words), stacklevel=2)
             return speech
         found = find_words(speech, transcript, progress=lambda fraction: progress(fraction, "Finding the words"))
         return replace(speech, words=with_pauses(found.words, speech.duration_s))

@@ -4,7 +4,6 @@ import secrets
 import shutil
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ from cospeech.motion import Motion
 from cospeech.speech import Speech
 
 KEPT = 2  # results of a visitor: the last and the one before, to be seen side by side
-PAGE = "page"  # no file that is written for a visitor is without a suffix
+# Pages that play a result, alone or beside the one before. No file that a visitor downloads is without a suffix.
+PAGES = ALONE, BESIDE = ("alone", "beside")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +26,22 @@ class Result:
     speech: Speech
     folder: Path
 
-    @property
-    def page(self) -> Path:
-        return self.folder / PAGE
-
 
 @dataclass(eq=False)
 class Visit:
     folder: Path  # its name is not to be guessed: who knows it may read what is in it
     seen: float  # time.monotonic() when the visitor was last active
     uploads: set[Path] = field(default_factory=set)
-    results: deque[Result] = field(default_factory=deque)
+    results: tuple[Result, ...] = ()  # the last one last
     character: Character | None = None
-    stop: threading.Event = field(default_factory=threading.Event)  # the motion that is made is not wanted any more
+    stop: threading.Event = field(default_factory=threading.Event)  # what is made now is not wanted any more
     gone: threading.Event = field(default_factory=threading.Event)  # the visitor has left
     _made: int = 0
+
+    def new_order(self) -> threading.Event:
+        """What `stop` is from now on. One that was stopped before may be at work yet, and is not to go on."""
+        self.stop = threading.Event()
+        return self.stop
 
     def new_folder(self) -> tuple[int, Path]:
         """Number and folder of the next result."""
@@ -48,9 +49,10 @@ class Visit:
         return self._made, self.folder / str(self._made)
 
     def add(self, result: Result) -> None:
-        self.results.append(result)
-        while len(self.results) > KEPT:
-            shutil.rmtree(self.results.popleft().folder, ignore_errors=True)
+        results = (*self.results, result)
+        self.results = results[-KEPT:]
+        for old in results[:-KEPT]:
+            shutil.rmtree(old.folder, ignore_errors=True)
 
 
 class Visits:
@@ -80,7 +82,8 @@ class Visits:
     def take_in(self, visit: Visit, path: Path) -> None:
         """A visitor brought this file, or chose one that is no upload and is never deleted."""
         if path.resolve().is_relative_to(self.uploads.resolve()):
-            visit.uploads.add(path)
+            with self._lock:
+                visit.uploads.add(path)
 
     def leave(self, session: str) -> None:
         """Stop what is made for a visitor, and delete all files that nobody else has."""
@@ -89,10 +92,10 @@ class Visits:
             if visit is None:
                 return
             visit.gone.set()
-            shared = {path for other in self._of.values() for path in other.uploads}
+            own = visit.uploads - {path for other in self._of.values() for path in other.uploads}
         shutil.rmtree(visit.folder, ignore_errors=True)
-        for path in visit.uploads - shared:
-            _delete_upload(path)
+        for path in own:
+            self._delete_upload(path)
 
     def stop_all(self) -> None:
         """Stop whatever is being made."""
@@ -106,14 +109,18 @@ class Visits:
             old = [session for session, visit in self._of.items() if now - visit.seen > self.keep_s]
         for session in old:
             self.leave(session)
+        # What is there is listed first: somebody who comes meanwhile is known then. Beside the folders of uploads lie
+        # temporary files that Gradio forgets: those of uploads that were broken off, and empty ones.
+        folders = set(self.folder.glob("*"))
+        uploads = {path for path in self.uploads.rglob("*") if path.is_file()}
         with self._lock:
-            known = {visit.folder for visit in self._of.values()}
-            brought = {path for visit in self._of.values() for path in visit.uploads}
-        for folder in set(self.folder.glob("*")) - known:
+            folders -= {visit.folder for visit in self._of.values()}
+            uploads -= {path for visit in self._of.values() for path in visit.uploads}
+        for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        for path in self.uploads.glob("*/*"):
-            if path not in brought and time.time() - _modified(path) > self.keep_s:
-                _delete_upload(path)
+        for path in uploads:
+            if time.time() - _modified(path) > self.keep_s:
+                self._delete_upload(path)
 
     def file(self, token: str, number: str, name: str) -> Path | None:
         """A file of a result, if there is one: a name with folders in it is none."""
@@ -123,16 +130,16 @@ class Visits:
         there = folder in known and Path(name).name == name and (folder / name).is_file()
         return folder / name if there else None
 
+    def _delete_upload(self, path: Path) -> None:
+        """With the folder that Gradio made for it."""
+        path.unlink(missing_ok=True)
+        if path.parent != self.uploads:
+            with suppress(OSError):  # another name of the same recording is in it
+                path.parent.rmdir()
+
 
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:  # deleted meanwhile
         return time.time()
-
-
-def _delete_upload(path: Path) -> None:
-    """With the folder that Gradio made for it."""
-    path.unlink(missing_ok=True)
-    with suppress(OSError):  # another name of the same recording is in it
-        path.parent.rmdir()

@@ -4,6 +4,7 @@ The player (viewer/*.js, bundled with three.js into assets/viewer) poses the bod
 """
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -98,12 +99,14 @@ def page(
     data |= {f"motion-{i}": blocks.motion_block(one) for i, (_, one) in enumerate(motions)}
     data["sound"] = base64.b64encode(encode_sound(speech, duration_s)).decode("ascii") if speech else ""
     assets = files("cospeech") / "assets" / "viewer"
+    viewer = (assets / "viewer.js").read_text(encoding="utf-8")
     return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(
         generator=html.escape(f"cospeech {cospeech.__version__}"),
         title=html.escape(metadata["title"]),
         metadata=json.dumps(metadata).replace("<", "\\u003c"),  # a `</script>` in it must not end the block
         blocks="\n".join(f'<script id="{name}" type="text/plain">{text}</script>' for name, text in data.items()),
-        viewer=(assets / "viewer.js").read_text(encoding="utf-8"),
+        viewer=viewer,
+        viewer_hash=base64.b64encode(hashlib.sha256(viewer.encode()).digest()).decode("ascii"),
     )
 
 

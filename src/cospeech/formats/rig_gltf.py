@@ -58,7 +58,12 @@ class RiggedGltf:
         return [", ".join(filter(None, said))] if any(said) else []
 
     def write(self, path: str | Path, movement: Movement, face: Mapping[int, np.ndarray]) -> None:
-        """Write the character with a movement in it.
+        """Write the character with a movement in it, see `to_bytes`."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self.to_bytes(movement, face))
+
+    def to_bytes(self, movement: Movement, face: Mapping[int, np.ndarray]) -> bytes:
+        """The character with a movement in it, as the content of a .glb or .vrm.
 
         Args:
             face: Mesh -> (T, targets) weights of its morph targets, where they move.
@@ -79,8 +84,7 @@ class RiggedGltf:
             document["animations"] = [self._animation(document["nodes"], movement, face, buffer), *others]
         document["accessors"], document["bufferViews"] = buffer.accessors, buffer.views
         buffers[0]["byteLength"] = len(buffer.data)
-        with replacing(path) as temporary:
-            temporary.write_bytes(container(document, buffer.data))
+        return container(document, buffer.data)
 
     def _animation(self, nodes: list, movement: Movement, face: Mapping[int, np.ndarray], buffer: Buffer) -> dict:
         animation = Animation(buffer, len(movement), movement.fps, ANIMATION)
@@ -128,6 +132,11 @@ def read(path: str | Path) -> RiggedGltf:
         raise DataError(f"{path}: no such file.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+    return parse(file, path)
+
+
+def parse(file: bytes, path: Path) -> RiggedGltf:
+    """The content of a .glb; `path` is what it is called."""
     try:
         document, data = unpack(file)
         if not isinstance(document["asset"], dict) or not document["nodes"]:

@@ -176,11 +176,17 @@ class Pipeline(ABC):
             progress(1.0)
         return motion
 
+    @property
+    def ignores_words(self) -> str:
+        """What somebody who has the words should know; empty where the model reads them."""
+        if self.vocabulary is not None:
+            return ""
+        reads = "does not know any word" if self.config.num_words else "does not read words"
+        return f"The model `{self.config.name}` {reads}: it follows the sound alone."
+
     def _tell_of_words(self, speech: Speech) -> None:
-        if speech.words and self.vocabulary is None:
-            reads = "does not know any word" if self.config.num_words else "does not read words"
-            message = f"The model `{self.config.name}` {reads}: it follows the sound alone."
-            warnings.warn(CospeechWarning(message), stacklevel=4)
+        if speech.words and self.ignores_words:
+            warnings.warn(CospeechWarning(self.ignores_words), stacklevel=4)
 
     def _origin(self, **more: str) -> dict[str, str]:
         """What every motion says about where it comes from."""

@@ -1,4 +1,4 @@
-"""How long visitors of `cospeech demo` wait: `python -m cospeech.recipes.bench_demo`
+"""How long visitors of `cospeech demo` wait: `python -m cospeech.recipes.bench_demo`.
 
 Measured with a new server and a headless Chromium, through playwright: from the start of the command to the first
 answer and to a page that can be used, cold; and from the click on Generate to a player that is ready, of a clip of ten
@@ -6,7 +6,6 @@ seconds with the starter. Seconds of the clock; those of the processor that the 
 a share of what it may be. On a busy machine the clock says little. The browser draws without a GPU.
 """
 
-import argparse
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import soundfile
+import tyro
 
 from cospeech.errors import ConfigError, MissingExtra
 from cospeech.recipes.bench import repeated
@@ -38,13 +38,15 @@ class Wait(NamedTuple):
     server_s: float  # of the processor
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=3, help="how often the clip is made")
-    options = parser.parse_args(arguments)
+def main(times: int = 3) -> None:
+    """Print how long visitors wait, as a table.
+
+    Args:
+        times: How often the clip is made.
+    """
     print("| wait for | clock s | server's processor s | clock / bound |")
     print("|---|---|---|---|")
-    for name, wait in measure(options.times):
+    for name, wait in measure(times):
         print(
             f"| {name} | {wait.clock_s:.1f} | {wait.server_s:.1f} | {wait.clock_s / WANTED_S[name]:.2f} |", flush=True
         )
@@ -75,7 +77,7 @@ def measure(times: int) -> Iterator[tuple[str, Wait]]:
             for i in range(times):
                 began, used = time.perf_counter(), _processor_s(pid)
                 page.get_by_role("button", name="Generate", exact=True).click()
-                page.locator(f"#stage iframe[src$='/{i + 1}']").wait_for()
+                page.locator(f"#stage iframe[src*='/{i + 1}/']").wait_for()
                 player = page.frame_locator("#stage iframe")
                 player.locator("body[data-state=ready]").wait_for()
                 yield "ten seconds playable", Wait(time.perf_counter() - began, _processor_s(pid) - used)
@@ -113,4 +115,4 @@ def _processor_s(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

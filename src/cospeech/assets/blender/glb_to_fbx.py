@@ -20,15 +20,18 @@ def main(source, target, settings):
     bpy.ops.import_scene.gltf(filepath=source, bone_heuristic="BLENDER", guess_original_bind_pose=False)
     scene.render.fps_base = settings["glb_fps"] / settings["fps"]
     scene.frame_start, scene.frame_end = 0, max(0, settings["frames"] - 1)
-    for thing in list(bpy.data.objects):
-        if thing.type == "ARMATURE":
-            for name, value in settings["metadata"].items():
-                thing[name] = value
-        elif thing.parent is None:
-            bpy.data.objects.remove(thing)  # the shape in which newer importers draw bones
+    armatures = [thing for thing in bpy.data.objects if thing.type == "ARMATURE"]
+    for armature in armatures:
+        for name, value in settings["metadata"].items():
+            armature[name] = value
+    # The shape in which newer importers draw bones is no part of the scene.
+    for shape in {bone.custom_shape for armature in armatures for bone in armature.pose.bones} - {None}:
+        bpy.data.objects.remove(shape)
     bpy.ops.export_scene.fbx(
         filepath=target,
-        object_types={"ARMATURE", "MESH"},
+        object_types={"ARMATURE", "EMPTY", "MESH"},
+        path_mode="COPY",
+        embed_textures=True,
         apply_scale_options="FBX_SCALE_ALL",  # the file is in metres and says so
         axis_forward="-Z",
         axis_up="Y",
