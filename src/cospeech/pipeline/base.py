@@ -35,6 +35,7 @@ class Pipeline(ABC):
     windows: DenoiserConfig | MambaTalkConfig | None
     has_face: bool  # the motion has ARKit weights
     has_chance: bool  # another seed gives another motion
+    reads_text: bool  # it follows prompts
     gives_joints: bool  # the model knows where joints are, not how they turn; `generate` works the rotations out
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):

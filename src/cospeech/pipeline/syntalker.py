@@ -46,6 +46,7 @@ class SynTalkerPipeline(Pipeline):
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
         self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
         self.read = Reader(checkpoint, self.device)
+        self.reads_text = self.read.reads
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
 
