@@ -46,6 +46,12 @@ def test_a_process_is_started_where_there_is_enough_to_do(name, workers, items, 
     assert processes.devices(name, workers, items) == [name] * count
 
 
+def test_batches_are_for_all_processes_and_not_too_large():
+    assert processes.batches(range(20)) == [range(8), range(8, 16), range(16, 20)]
+    assert processes.batches(range(9), 2) == [range(5), range(5, 9)]
+    assert processes.batches([], 2) == []
+
+
 def test_all_graphics_cards_are_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert processes.devices("cuda", 1, 10) == ["cuda:0", "cuda:1", "cuda:2"]

@@ -37,7 +37,7 @@ from cospeech.metrics.frechet import Clips, frechet_distance, frechet_estimates
 from cospeech.metrics.interval import FEW, Estimate, Ratio, estimate
 from cospeech.metrics.text import REPLICATIONS
 from cospeech.motion import Motion
-from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.pipeline import Pipeline, Request, load_pipeline
 from cospeech.prompts import Prompt
 from cospeech.quirks import Protocol
 from cospeech.recipes import obedience, processes, quality, report, retrieval, scores, text_scores
@@ -163,16 +163,18 @@ def generate(settings: Evaluate, store: Store, places: Sequence[int], pipeline: 
     """Make the motions that are not there yet, on all devices."""
     (settings.out / MOTIONS).mkdir(parents=True, exist_ok=True)
     left = [n for n in places if not motion_path(settings.out, store.infos[n]).is_file()]
+    left.sort(key=lambda n: -store.infos[n].num_frames)  # batches are of about one length
     devices = processes.devices(settings.device, settings.workers, len(left))
+    batches = processes.batches(left, len(devices))
     if len(devices) > 1:
-        processes.each(partial(_generate_there, settings), left, progress, devices)
+        processes.each(partial(_generate_there, settings), batches, progress, devices)
     else:
-        processes.each(lambda n: _generate_one(settings, pipeline, store.clip(n)), left, progress)
+        processes.each(lambda these: _generate(settings, pipeline, [store.clip(n) for n in these]), batches, progress)
 
 
-def _generate_there(settings: Evaluate, number: int) -> None:
+def _generate_there(settings: Evaluate, numbers: Sequence[int]) -> None:
     pipeline, store = _loaded(settings)
-    _generate_one(settings, pipeline, store.clip(number))
+    _generate(settings, pipeline, [store.clip(n) for n in numbers])
 
 
 @lru_cache(maxsize=1)
@@ -181,31 +183,33 @@ def _loaded(settings: Evaluate) -> tuple[Pipeline, Store]:
     return load_pipeline(settings.model, settings.device), Store(settings.store)
 
 
-def _generate_one(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
-    with warnings.catch_warnings():
-        if settings.protocol == "published":  # that it generates less than the speech lasts is part of it
-            warnings.simplefilter("ignore", CospeechWarning)
-        try:
-            _generate(settings, pipeline, clip)
-        except CospeechError as error:
-            raise type(error)(f"{clip.info.id}: {error}") from None
-
-
-def _generate(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
-    speech = Speech(clip.samples, RATE, clip.info.words)
+def _generate(settings: Evaluate, pipeline: Pipeline, clips: Sequence[StoredClip]) -> None:
+    requests = [_request(settings, pipeline, clip) for clip in clips]
     published = settings.protocol == "published"
+    with warnings.catch_warnings():
+        if published:  # that it generates less than the speech lasts is part of it
+            warnings.simplefilter("ignore", CospeechWarning)
+        sampler = "ddpm" if published and pipeline.has_chance else None
+        try:
+            motions = pipeline.generate_many(requests, steps=settings.steps, sampler=sampler)
+            for clip, motion in zip(clips, motions, strict=True):
+                _keep(settings, clip, motion)
+        except CospeechError as error:
+            if len(clips) == 1:
+                raise type(error)(f"{clips[0].info.id}: {error}") from None
+            for clip in clips:  # which one it is shows by itself
+                _generate(settings, pipeline, [clip])
+
+
+def _request(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> Request:
     speaker = getattr(pipeline.config, "speaker", None)
     if speaker is not None and clip.info.speaker.isdecimal():
         speaker = int(clip.info.speaker)
-    motion = pipeline.generate(
-        speech,
-        timeline=settings.prompts,
-        speaker=speaker,
-        seed=settings.seed,
-        seed_motion=scores.motion_of(clip) if published else None,
-        steps=settings.steps,
-        sampler="ddpm" if published and pipeline.has_chance else None,
-    )
+    start = scores.motion_of(clip) if settings.protocol == "published" else None
+    return Request(Speech(clip.samples, RATE, clip.info.words), settings.prompts, speaker, settings.seed, start)
+
+
+def _keep(settings: Evaluate, clip: StoredClip, motion: Motion) -> None:
     npz.write(replace(motion, betas=clip.betas), motion_path(settings.out, clip.info))
 
 

@@ -14,6 +14,7 @@ from cospeech.errors import DataError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 FEWEST = 4  # items for which it pays to start a process that has to load a model
+TOGETHER = 8  # items in a batch: more are hardly faster, see `recipes.bench_clips`
 
 
 def devices(name: str, workers: int, items: int) -> list[str]:
@@ -25,6 +26,12 @@ def devices(name: str, workers: int, items: int) -> list[str]:
     if name == "cuda" and torch.cuda.device_count() > 1:
         return [f"cuda:{n}" for n in range(torch.cuda.device_count())][: max(items, 1)]
     return [name] * (max(1, min(workers, items // FEWEST)) if name == "cpu" else 1)
+
+
+def batches(items: Sequence[Item], processes: int = 1) -> list[Sequence[Item]]:
+    """Items to be done together, so that there is a batch for every process."""
+    size = max(1, min(TOGETHER, -(-len(items) // processes)))
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def each(

@@ -27,8 +27,9 @@ from cospeech.formats.output import replacing
 from cospeech.metrics import text
 from cospeech.metrics.retrieval import BATCH
 from cospeech.motion import Motion
-from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.pipeline import Pipeline, Request, load_pipeline
 from cospeech.prompts import LONGEST as LONGEST_TEXT
+from cospeech.prompts import Prompt
 from cospeech.recipes import processes, retrieval
 from cospeech.recipes.beside import MEAN, MODEL, OTHER, REAL, held_still, mean_pose_of
 from cospeech.recipes.scores import FPS, RATE, motion_of
@@ -168,21 +169,17 @@ def _make(settings: "Evaluate", folder: Path, pipeline: Pipeline, embed: Embed, 
     """Write (R, D): one embedding for each repetition."""
     seconds = min(clip.info.num_frames, LONGEST) / FPS
     silence = Speech(np.zeros(round(seconds * RATE), np.float32), RATE)
+    prompt = Prompt(_caption(clip.info))
+    requests = [Request(silence, [prompt], seed=settings.seed + n) for n in range(settings.repetitions)]
+    sampler = "ddpm" if settings.protocol == "published" else None
     found = []
-    for n in range(settings.repetitions):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CospeechWarning)  # captions that the model does not understand count, too
-            try:
-                motion = pipeline.generate(
-                    silence,
-                    whole=_caption(clip.info),
-                    seed=settings.seed + n,
-                    steps=settings.steps,
-                    sampler="ddpm" if settings.protocol == "published" else None,
-                )
-            except CospeechError as error:
-                raise type(error)(f"{clip.info.id}: {error}") from None
-        found.append(embed(motion))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CospeechWarning)  # captions that the model does not understand count, too
+        try:
+            for batch in processes.batches(requests):
+                found += map(embed, pipeline.generate_many(batch, steps=settings.steps, sampler=sampler))
+        except CospeechError as error:
+            raise type(error)(f"{clip.info.id}: {error}") from None
     with replacing(_path(folder, clip.info)) as path:
         np.save(path, np.stack(found))
 
