@@ -47,6 +47,7 @@ class Pipeline(ABC):
     has_face: bool  # the motion has ARKit weights
     has_chance: bool  # another seed gives another motion
     reads_text: bool  # it follows prompts
+    batches: bool  # it makes several recordings in less time than one after the other
     gives_joints: bool  # the model knows where joints are, not how they turn; `generate` works the rotations out
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
@@ -115,13 +116,17 @@ class Pipeline(ABC):
         steps: int | None = None,
         sampler: str | None = None,
         finish: bool | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[Motion]:
         """What `generate` gives for each of several recordings, in order.
 
         A diffusion model makes them together, which takes less time, and the same memory for each: some ten at once
         are worth it. Other models make one after the other.
+
+        Args:
+            progress: Called with the fraction done of all of them.
         """
-        for request in requests:
+        for n, request in enumerate(requests):
             yield self.generate(
                 request.speech,
                 timeline=request.timeline,
@@ -131,6 +136,7 @@ class Pipeline(ABC):
                 steps=steps,
                 sampler=sampler,
                 finish=finish,
+                progress=progress and (lambda share, n=n: progress((n + share) / len(requests))),
             )
 
     @abstractmethod

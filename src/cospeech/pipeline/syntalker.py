@@ -51,7 +51,7 @@ class SynTalkerPipeline(Pipeline):
         self.windows = self.config.denoiser
         self.has_face = "face" in self.config.denoiser.parts
         self.gives_joints = self.config.motion == "humanml3d"
-        self.has_chance = True
+        self.has_chance = self.batches = True
         self.denoiser = checkpoint.networks.denoiser  # makes the conditions,
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
@@ -95,12 +95,15 @@ class SynTalkerPipeline(Pipeline):
         steps: int | None = None,
         sampler: str | None = None,
         finish: bool | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[Motion]:
         steps = self._steps(sampler, steps)
         takes = [self._begun(request) for request in requests]
-        latents = self._sample(takes, steps, sampler or "ddim")
-        for request, take, of_take in zip(requests, takes, latents, strict=True):
+        latents = self._sample(takes, steps, sampler or "ddim", progress)
+        for n, (request, take, of_take) in enumerate(zip(requests, takes, latents, strict=True), 1):
             yield self._ended(request, self.decode(of_take, take.num_frames), steps, sampler, finish)
+            if progress:
+                progress(0.9 + 0.1 * n / len(takes))
 
     def _begun(self, request: Request) -> Take:
         if request.speaker is not None:
