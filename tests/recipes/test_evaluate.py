@@ -438,6 +438,9 @@ def test_what_cannot_be_compared(run, tmp_path, change, message):
         lambda content: content["systems"]["model"]["clips"][0].update({"LVD, m": [1.0, "x"]}),
         lambda content: content["settings"].pop("sums"),
         lambda content: content.update(version=[1]),
+        lambda content: content.pop("text"),
+        lambda content: content.update(text={"space": 1, "clips": 1, "repetitions": 1, "systems": {}}),
+        lambda content: content.update(text={"space": "", "clips": 1, "repetitions": 1, "systems": {"model": 1}}),
     ],
 )
 def test_a_report_that_somebody_tampered_with_is_one_line(run, tmp_path, change, capsys):

@@ -20,8 +20,8 @@ from cospeech.pipeline import Pipeline, Request, load_pipeline
 from cospeech.recipes import command, processes
 from cospeech.speech import Speech
 
-TIMES = 3  # of which the fastest counts
-BATCHES = (1, 2, 4, 8, 16)
+TIMES = 2  # of which the fastest counts
+BATCHES = (1, 2, 8)
 PROCESSES = (1, 2)
 
 

@@ -36,7 +36,9 @@ def check(content: Mapping[str, Any]) -> None:
         settings["sums"][name]
     for name in ("model", "ground truth"):
         systems[name]
-    text = content["text"]
+    if text := content["text"]:
+        "" + text["space"]
+        0 + text["clips"] + text["repetitions"]
     for system in (*systems.values(), *(text["systems"].values() if text else ())):
         for value, low, high in system["measures"].values():
             0.0 + value + (low or 0.0) + (high or 0.0)
