@@ -240,10 +240,24 @@ def test_a_bad_recording_does_not_stop_the_others(speech_wav, tmp_path, capsys):
     assert error.splitlines()[-1] == "error: 1 of 2 recordings failed; what could be written is."
 
 
-def test_a_recording_of_a_batch_gets_the_motion_it_would_get_alone(speech_wav, talk_npz, tmp_path):
-    (tmp_path / "list.txt").write_text(f"{speech_wav}\n")
+def test_a_recording_of_a_batch_gets_the_motion_it_would_get_alone(speech, speech_wav, talk_npz, tmp_path):
+    soundfile.write(tmp_path / "other.wav", speech.samples[: RATE // 2], RATE)
+    (tmp_path / "list.txt").write_text(f"other.wav\n{speech_wav}\n")
     assert cli.main(["generate", str(tmp_path / "list.txt"), str(tmp_path / "all")]) == 0
-    np.testing.assert_array_equal(load_motion(tmp_path / "all" / "talk.npz").poses, load_motion(talk_npz).poses)
+    made = load_motion(tmp_path / "all" / "talk.npz").poses
+    np.testing.assert_allclose(made, load_motion(talk_npz).poses, atol=1e-5)
+
+
+def test_a_recording_that_cannot_be_made_does_not_stop_the_others_of_its_batch(speech, speech_wav, tmp_path, capsys):
+    """The prompt begins when it is over."""
+    for name, samples in (("a.wav", speech.samples), ("b.wav", speech.samples[: RATE // 2]), ("c.wav", speech.samples)):
+        soundfile.write(tmp_path / name, samples, RATE)
+    timeline = '[{"part": "lower", "text": "walks forward", "start": 1}]'
+    assert cli.main(["generate", str(tmp_path), str(tmp_path / "out"), "--timeline", timeline]) == 2
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.npz", "c.npz"]
+    said = capsys.readouterr().err
+    assert said.count("begins at 1 s, the speech lasts 0.50 s") == 1
+    assert "1 of 3 recordings failed" in said
 
 
 # Bad recordings

@@ -9,7 +9,9 @@ from cospeech import features, prosody, skeleton
 from cospeech.errors import ConfigError, CospeechWarning, PromptError
 from cospeech.guidance import GuidanceConfig
 from cospeech.motion import Motion
+from cospeech.pipeline import Request
 from cospeech.pipeline.syntalker import SAMPLERS, SynTalkerPipeline
+from cospeech.prompts import Prompt
 from cospeech.speech import Speech
 from cospeech.systems import SynTalkerNetworks
 
@@ -101,6 +103,43 @@ def test_a_seed_motion_is_what_the_motion_begins_with(pipeline):
     assert len(pipeline.generate(speech(3), seed_motion=before)) == 90
     with pytest.raises(ConfigError, match="16 are needed"):
         pipeline.encode_seed(before[:0.4])
+
+
+def test_several_recordings_at_once_give_what_each_gives_alone():
+    """Of unlike lengths, seeds, prompts and beginnings."""
+    reads = SynTalkerPipeline(tiny.reading())
+    reads.read.encoder.asks.bias.fill_(9.0)
+    start = reads.generate(speech(1))
+    requests = [
+        Request(speech(9), seed=1),
+        Request(speech(1, 1), [Prompt("bows")], seed=2),
+        Request(speech(14, 2), [Prompt("waves", "upper", 1, 3), Prompt("walks", "lower")], seed_motion=start),
+        Request(speech(4, 3), seed=1, seed_motion=start),
+    ]
+    for request, motion in zip(requests, reads.generate_many(requests, steps=4), strict=True):
+        alone = reads.generate(
+            request.speech,
+            timeline=request.timeline,
+            seed=request.seed,
+            seed_motion=request.seed_motion,
+            steps=4,
+        )
+        np.testing.assert_allclose(motion.poses, alone.poses, atol=1e-5)
+        np.testing.assert_allclose(motion.translation, alone.translation, atol=1e-5)
+        np.testing.assert_allclose(motion.face, alone.face, atol=1e-5)
+        assert motion.metadata == alone.metadata
+    assert list(reads.generate_many([])) == []
+    with pytest.raises(ConfigError, match="Unknown sampler"):
+        list(reads.generate_many(requests, sampler="euler"))
+
+
+def test_several_recordings_share_one_batch(pipeline, monkeypatch):
+    rows = []
+    monkeypatch.setattr(
+        pipeline.frozen, "forward", lambda *a, plain=pipeline.frozen.forward: rows.append(len(a[0])) or plain(*a)
+    )
+    list(pipeline.generate_many([Request(speech(9)), Request(speech(4))], steps=2))
+    assert rows == [2, 2, 1, 1, 1, 1]  # both in their first window, the longer one in its other two
 
 
 def test_conditions_are_made_once_for_each_window(pipeline, monkeypatch):

@@ -39,6 +39,7 @@ class Reader:
     def __init__(self, checkpoint: Checkpoint, device: torch.device | str):
         self.config, self.directory, self.device = checkpoint.config, checkpoint.directory, device
         self.encoder = getattr(checkpoint.networks, "sentences", None)
+        self.reads = self.encoder is not None or (self.config.tmr is not None and self.directory is not None)
         self._sentences: Sentences | None = None  # loaded when a text is read: larger than all the rest
 
     @torch.inference_mode()
@@ -55,7 +56,7 @@ class Reader:
             message = f"{text[:40]!r} asks for no motion that this model knows: the body follows the speech instead."
             warnings.warn(CospeechWarning(message), stacklevel=5)
             return None
-        if self.config.tmr is None or self.directory is None:
+        if not self.reads:
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
         if self._sentences is None:
             self._sentences = Sentences.load(self.directory, self.device)

@@ -140,7 +140,7 @@ def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model,
     out = begun(run, tmp_path / "out")
     (out / "motions" / "beat2%2F3_a_0_1_1.npz").unlink()
     made = []
-    monkeypatch.setattr(evaluate, "_generate_one", lambda *a: made.append(a[2].info.id) or generate_one(*a))
+    monkeypatch.setattr(evaluate, "_keep", lambda *a: made.append(a[1].info.id) or keep(*a))
     settings = Evaluate(str(model), store, out)
     content = evaluate.run(settings, quiet)
     assert made == ["beat2/3_a_0_1_1"]
@@ -155,14 +155,14 @@ def test_an_interrupted_run_goes_on_and_other_settings_do_not(run, store, model,
         evaluate.run(replace(settings, out=tmp_path), quiet)
 
 
-generate_one = evaluate._generate_one
+keep = evaluate._keep
 
 
 def test_who_is_killed_in_the_middle_of_generation_goes_on(run, store, model, tmp_path, monkeypatch):
     out = tmp_path / "out"
     script = (
         "import sys, time; sys.path[:0] = sys.argv[1:3]; import test_evaluate as t; from pathlib import Path;"
-        "t.evaluate._generate_one = lambda *a: (t.generate_one(*a), time.sleep(0.5));"
+        "t.evaluate._keep = lambda *a: (t.keep(*a), time.sleep(0.5));"
         "t.evaluate.run(t.Evaluate(sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5])), t.quiet)"
     )
     here = Path(__file__).parent
@@ -198,18 +198,19 @@ class quiet:
 
 def test_the_published_protocol_shows_the_model_the_real_beginning(store, model, tmp_path, monkeypatch):
     asked = []
-    whole = SynTalkerPipeline.generate
+    whole = SynTalkerPipeline.generate_many
     monkeypatch.setattr(
         SynTalkerPipeline,
-        "generate",
-        lambda self, speech, **how: asked.append(how) or whole(self, speech, **{**how, "sampler": None}),
+        "generate_many",
+        lambda self, requests, **how: asked.append((requests, how)) or whole(self, requests),
     )
     measured = []
     monkeypatch.setattr(evaluate, "_all", lambda measuring, *_: measured.append(measuring))
     with pytest.raises(TypeError):
         evaluate.run(Evaluate(str(model), store, tmp_path / "out", "published"), quiet)
-    assert {how["sampler"] for how in asked} == {"ddpm"}
-    assert all(isinstance(how["seed_motion"], Motion) for how in asked)
+    ((requests, how),) = asked
+    assert how["sampler"] == "ddpm"
+    assert all(isinstance(request.seed_motion, Motion) for request in requests)
     (measuring,) = measured
     assert measuring.protocol == "published"
 
@@ -437,6 +438,9 @@ def test_what_cannot_be_compared(run, tmp_path, change, message):
         lambda content: content["systems"]["model"]["clips"][0].update({"LVD, m": [1.0, "x"]}),
         lambda content: content["settings"].pop("sums"),
         lambda content: content.update(version=[1]),
+        lambda content: content.pop("text"),
+        lambda content: content.update(text={"space": 1, "clips": 1, "repetitions": 1, "systems": {}}),
+        lambda content: content.update(text={"space": "", "clips": 1, "repetitions": 1, "systems": {"model": 1}}),
     ],
 )
 def test_a_report_that_somebody_tampered_with_is_one_line(run, tmp_path, change, capsys):

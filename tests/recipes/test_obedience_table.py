@@ -7,6 +7,7 @@ import tiny
 from cospeech.data import actions
 from cospeech.data.actions import perform
 from cospeech.pipeline import SynTalkerPipeline
+from cospeech.prompts import Prompt
 from cospeech.recipes import held_out, obedience
 from cospeech.recipes.obedience import Answer, Asked
 
@@ -24,6 +25,47 @@ def test_planted_actions_obey_and_others_do_not(wanted):
 
     assert does(ACTIONS[wanted]).done
     assert not does("nod").done
+
+
+@pytest.mark.parametrize("action", obedience.OF_ACTIONS)
+def test_actions_whose_captions_have_a_criterion_meet_it(action):
+    done = perform(action, 150, 30, np.random.default_rng(1), lasts=True).motion
+    assert obedience.answer(done, obedience.OF_ACTIONS[action]).done
+
+
+def test_a_criterion_is_known_by_the_words():
+    for text in ("bows", "a person bows.", "Takes a polite bow!", "BOW"):
+        assert obedience.criterion(text) == "bows"
+    assert obedience.criterion("raises the left hand") == "left_hand_up"
+    assert obedience.criterion("points up with the right hand") == "points"
+    for text in ("nods", "raises both hands", "takes a bow and runs", "turns right", ""):
+        assert obedience.criterion(text) is None
+    wanted = {obedience.criterion(asked.text) for asked in obedience.paraphrases()}
+    assert wanted == set(ACTIONS) == set(obedience.OF_ACTIONS.values())
+
+
+def test_no_words_want_two_things():
+    wanted = {}
+    for caption in actions.captions():
+        wanted.setdefault(obedience._plain(caption.text), set()).add(obedience.OF_ACTIONS.get(caption.action))
+    assert not [text for text, of in wanted.items() if len(of) > 1 and obedience.criterion(text)]
+
+
+def test_a_prompt_is_obeyed_in_its_own_frames_or_not_at_all():
+    calm, bow = (perform(name, 150, 30, np.random.default_rng(1), lasts=True).motion for name in ("stand_still", "bow"))
+    motion = calm.join(bow)
+    prompts = [
+        Prompt("bows", "whole", 0, 5),
+        Prompt("bows", "whole", 5),
+        Prompt("bows"),
+        Prompt("thinks of bows"),
+        Prompt("claps", "upper", 12),
+    ]
+    assert obedience.obeyed(motion, prompts) == {
+        "obeyed: bows (whole, from 0 s to 5 s)": (0, 1),
+        "obeyed: bows (whole, from 5 s)": (1, 1),
+        "obeyed: bows (whole)": (1, 1),
+    }
 
 
 def test_prompts_are_no_captions_but_those_that_are_plain_names():

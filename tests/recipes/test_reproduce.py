@@ -140,7 +140,7 @@ class Steps:
         for module, name in (
             *((reproduce, name) for name in ("import_embedder", "import_mambatalk")),
             *((prepare, "run"), (prepare, "_make")),
-            *((evaluate, name) for name in ("_generate_one", "_all")),
+            *((evaluate, name) for name in ("_keep", "_all")),
         ):
             patch.setattr(module, name, self.counted(name, getattr(module, name)))
 
@@ -165,8 +165,8 @@ def reproduced(mambatalk, tmp_path_factory):
         patch.setattr(report, "_plots", lambda content: [])
         steps = Steps(patch)
         for steps.interrupted_at in (
-            *("import_embedder 1", "import_mambatalk 1", "run 1", "_make 2", "_generate_one 1", "_generate_one 2"),
-            *("_all 1", "_generate_one 4", "_all 2"),
+            *("import_embedder 1", "import_mambatalk 1", "run 1", "_make 2", "_keep 1", "_keep 2"),
+            *("_all 1", "_keep 4", "_all 2"),
         ):
             assert command(mambatalk, "mambatalk", out, "--accept") == 130, steps.interrupted_at
         steps.interrupted_at = ""
@@ -179,7 +179,7 @@ def test_what_is_interrupted_anywhere_goes_on_and_does_nothing_twice(mambatalk, 
     counts = {name: steps.done.count(name) for name in steps.done}
     assert counts.pop("run") > 1  # which asks what is left to do
     wanted = {"import_embedder": 1, "import_mambatalk": 1, "_make": len(TAKES)}
-    assert counts == wanted | {"_generate_one": 2 * 2, "_all": 2}
+    assert counts == wanted | {"_keep": 2 * 2, "_all": 2}
     assert len(fetched(mambatalk)) == len(set(fetched(mambatalk))) + 1  # vocab.pkl belongs to two of the names
     assert not [path for path in fetched(mambatalk) if "lawrence" in path]
     assert {info.id for info in Store(out / "beat2.store").infos} == {f"beat2/{name}" for name in TAKES}

@@ -30,10 +30,13 @@ def evaluate(
     steps: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    text_motion: Path | None = None,
+    repetitions: int | None = None,
 ) -> None:
     """Generate the test clips of a store and measure them beside floor and ceiling. An interrupted run goes on.
 
-    Example: cospeech evaluate starter beat2.store --out results/starter
+    Examples: cospeech evaluate starter beat2.store --out results/starter;
+    cospeech evaluate starter humanml3d.store --text-motion runs/tmr --out results/text
 
     Args:
         model: A released name, a checkpoint directory, or a hub id.
@@ -55,11 +58,16 @@ def evaluate(
         seed: Likewise.
         steps: Diffusion steps, instead of those of the protocol.
         device: cpu, cuda for all there are, cuda:1, ...
-        workers: Processes that measure. Default: one for each core.
+        workers: Processes that measure, and that generate on the CPU. Default: one for each core.
+        text_motion: Also make motions from the captions of clips and measure how they fit (R-precision, FID, ...), in
+            this text-motion space: the run of a `cospeech train tmr`, or a model that `cospeech import syntalker` made.
+            The store then need not have speech.
+        repetitions: How often a motion is made from each caption. Default: 20, as the protocol of HumanML3D has it.
     """
     import os
 
     from cospeech.cli.tables import print_table
+    from cospeech.metrics.text import REPLICATIONS
     from cospeech.prompts import of_parts, read_timeline
     from cospeech.recipes import evaluate as evaluation
     from cospeech.recipes import report
@@ -69,6 +77,8 @@ def evaluate(
     prompts += read_timeline(timeline) if timeline else []
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1.")
+    if repetitions is not None and (repetitions < 1 or text_motion is None):
+        raise ConfigError(f"--repetitions {repetitions}: must be at least 1, and belongs to --text-motion.")
     settings = evaluation.Evaluate(
         model,
         store,
@@ -83,10 +93,15 @@ def evaluate(
         tuple(prompts),
         device,
         workers or os.cpu_count() or 1,
+        text_motion,
+        repetitions or REPLICATIONS,
     )
     content = evaluation.run(settings, progress_bar)
-    title = f"{content['model']['name']}, protocol {protocol}, {len(content['clips'])} clips"
-    print_table(report.rows(content), title)
+    name = f"{content['model']['name']}, protocol {protocol}"
+    if content["clips"]:
+        print_table(report.rows(content), f"{name}, {len(content['clips'])} clips")
+    if content["text"]:
+        print_table(report.rows(content["text"]), f"{name}. {report.text_title(content['text'])}")
     for note in content["notes"]:
         print(f"note: {note}")
     print(f"wrote {out / 'report.html'} and {out / evaluation.REPORT}")

@@ -2,9 +2,12 @@
 
 import sys
 import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from tyro.conf import arg
 
@@ -16,6 +19,8 @@ from cospeech.errors import ConfigError, CospeechError, CospeechWarning
 if TYPE_CHECKING:
     from cospeech.facemap import FaceMap
     from cospeech.pipeline import Pipeline
+
+Result = TypeVar("Result")
 
 
 def generate(
@@ -105,9 +110,10 @@ def generate(
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
     from cospeech.formats import npy
-    from cospeech.motion import MAX_FPS
-    from cospeech.pipeline import load_pipeline
+    from cospeech.motion import MAX_FPS, Motion
+    from cospeech.pipeline import Request, load_pipeline
     from cospeech.prompts import of_parts, read_timeline
+    from cospeech.recipes.processes import batches
     from cospeech.speech import Speech
     from cospeech.text import with_pauses
     from cospeech.words import read_transcript
@@ -160,16 +166,17 @@ def generate(
     if transcript and pipeline.ignores_words:
         warnings.warn(CospeechWarning(pipeline.ignores_words), stacklevel=2)
 
-    def write(job: batch.Job, speech: Speech) -> int:
-        """Returns how many frames were made."""
-        with progress_bar(f"generate {job.audio.name}") as progress:
-            if exact:
-                joints = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
-                npy.write_joints(joints, job.out)
-                return len(joints)
-            motion = pipeline.generate(
-                speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
-            )
+    def write(job: batch.Job, speech: Speech, motion: Motion | None) -> int:
+        """Write a motion, which is made now if it is not yet; returns how many frames it has."""
+        if motion is None:
+            with progress_bar(f"generate {job.audio.name}") as progress:
+                if exact:
+                    joints = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
+                    npy.write_joints(joints, job.out)
+                    return len(joints)
+                motion = pipeline.generate(
+                    speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
+                )
         if of_face:
             motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
         if mapping:
@@ -180,22 +187,45 @@ def generate(
             files.save(motion, job.out, audio=speech, progress=progress, **looks)
         return len(motion)
 
+    def heard(job: batch.Job, its_words: Path | tuple[()], its_transcript: Path | None) -> Speech:
+        speech = only or Speech.load(job.audio, its_words)
+        if its_transcript and not pipeline.ignores_words:
+            with progress_bar(f"align {job.audio.name}") as progress:
+                found = find_words_of(job.audio, speech, its_transcript, "auto", None, None, progress)
+            speech = replace(speech, words=with_pauses(found.words, speech.duration_s))
+        return speech
+
+    def together(speeches: Sequence[Speech]) -> list[Motion]:
+        """The motions of all; of fewer, or none, where one cannot be made."""
+        requests = [Request(speech, prompts, speaker, seed, start) for speech in speeches]
+        how = {"steps": steps, "sampler": sampler, "finish": finished}
+        made = []
+        with progress_bar(f"generate {len(speeches)} recordings") as progress, suppress(CospeechError):
+            for motion in pipeline.generate_many(requests, **how, progress=progress):
+                made.append(motion)
+        return made
+
     failed = 0
-    for job, its_words, its_transcript in left:
+
+    def tried(do: Callable[..., Result], *arguments: object) -> Result | None:
+        """What it returns; None where it fails: the other recordings of a batch are not to suffer."""
+        nonlocal failed
         try:
-            speech = only or Speech.load(job.audio, its_words)
-            if its_transcript and not pipeline.ignores_words:
-                with progress_bar(f"align {job.audio.name}") as progress:
-                    found = find_words_of(job.audio, speech, its_transcript, "auto", None, None, progress)
-                speech = replace(speech, words=with_pauses(found.words, speech.duration_s))
-            num_frames = write(job, speech)
+            return do(*arguments)
         except CospeechError as error:
             if only:
                 raise
-            failed += 1  # the other recordings of a batch are not to suffer
+            failed += 1
             print(f"error: {error}", file=sys.stderr)
-            continue
-        _tell(job.out, speech.duration_s, num_frames, fps or pipeline.config.fps, pipeline)
+            return None
+
+    at_once = pipeline.batches and not exact
+    for some in batches(left) if at_once else [[each] for each in left]:
+        speeches = [(job, speech) for job, *its in some if (speech := tried(heard, job, *its))]
+        motions = together([speech for _, speech in speeches]) if len(speeches) > 1 else []
+        for (job, speech), motion in zip_longest(speeches, motions):
+            if num_frames := tried(write, job, speech, motion):
+                _tell(job.out, speech.duration_s, num_frames, fps or pipeline.config.fps, pipeline)
     if failed < len(left):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
         if of_face:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from cospeech import checkpoint as checkpoints
-from cospeech.pipeline.base import Pipeline
+from cospeech.pipeline.base import Pipeline, Request
 from cospeech.pipeline.mambatalk import MambaTalkPipeline
 from cospeech.pipeline.syntalker import SynTalkerPipeline
 from cospeech.pipeline.talker import TalkerPipeline
 
-__all__ = ["MambaTalkPipeline", "Pipeline", "SynTalkerPipeline", "TalkerPipeline", "load_pipeline"]
+__all__ = ["MambaTalkPipeline", "Pipeline", "Request", "SynTalkerPipeline", "TalkerPipeline", "load_pipeline"]
 
 _OF = {"syntalker": SynTalkerPipeline, "mambatalk": MambaTalkPipeline, "talker": TalkerPipeline}
 

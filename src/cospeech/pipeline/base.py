@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,17 @@ from cospeech.speech import Speech
 Progress = Callable[[float], None]
 
 
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked of a recording; see `Pipeline.generate`."""
+
+    speech: Speech
+    timeline: Sequence[Prompt] = ()
+    speaker: int | None = None
+    seed: int = 0
+    seed_motion: Motion | None = None
+
+
 class Pipeline(ABC):
     """A loaded model that turns speech into motion. Loading is slow, generating is not: keep it."""
 
@@ -35,6 +46,8 @@ class Pipeline(ABC):
     windows: DenoiserConfig | MambaTalkConfig | None
     has_face: bool  # the motion has ARKit weights
     has_chance: bool  # another seed gives another motion
+    reads_text: bool  # it follows prompts
+    batches: bool  # it makes several recordings in less time than one after the other
     gives_joints: bool  # the model knows where joints are, not how they turn; `generate` works the rotations out
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
@@ -95,6 +108,36 @@ class Pipeline(ABC):
             PromptError: a prompt makes no sense, or was given to a model that reads no text.
             ConfigError: something else was asked that the model does not have.
         """
+
+    def generate_many(
+        self,
+        requests: Sequence[Request],
+        *,
+        steps: int | None = None,
+        sampler: str | None = None,
+        finish: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Motion]:
+        """What `generate` gives for each of several recordings, in order.
+
+        A diffusion model makes them together, which takes less time, and the same memory for each: some ten at once
+        are worth it. Other models make one after the other.
+
+        Args:
+            progress: Called with the fraction done of all of them.
+        """
+        for n, request in enumerate(requests):
+            yield self.generate(
+                request.speech,
+                timeline=request.timeline,
+                speaker=request.speaker,
+                seed=request.seed,
+                seed_motion=request.seed_motion,
+                steps=steps,
+                sampler=sampler,
+                finish=finish,
+                progress=progress and (lambda share, n=n: progress((n + share) / len(requests))),
+            )
 
     @abstractmethod
     def hear(self, speech: Speech, num_frames: int) -> Hearing:

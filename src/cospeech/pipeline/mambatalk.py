@@ -33,7 +33,7 @@ class MambaTalkPipeline(Pipeline):
 
     config: MambaTalkModel
     has_face = False  # but expressions of FLAME
-    has_chance = gives_joints = False
+    has_chance = reads_text = batches = gives_joints = False
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
         super().__init__(checkpoint, device, quirks, precision)

@@ -1,10 +1,11 @@
 """SynTalker, and the starters: windows, seed latents, sampling, decoding.
 
-Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R predictions that are mixed.
+Axes: S latent steps of a window, P seed steps, C latent channels, T frames, R predictions that are mixed, B recordings.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from cospeech.models.syntalker import Conditions, FrameEncoderConfig, FrozenDeno
 from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
-from cospeech.pipeline.base import Pipeline, Progress, decoded, one_thread_if, with_face_of
+from cospeech.pipeline.base import Pipeline, Progress, Request, decoded, one_thread_if, with_face_of
 from cospeech.prompts import Prompt, active, as_json, of_parts
 from cospeech.prompts import check as check_prompts
 from cospeech.sentences import Reader
@@ -28,6 +29,16 @@ from cospeech.speech import Speech
 from cospeech.systems import SynTalkerModel
 
 SAMPLERS = {"ddim": sampling.ddim, "ddpm": sampling.ddpm}
+
+
+class Take(NamedTuple):
+    """A recording that is to become latents; see `SynTalkerPipeline.sample_windows`."""
+
+    hearing: Hearing
+    num_frames: int
+    follow: Callable[[int], Guidance]
+    noise: Iterator[Tensor]
+    before: Tensor | None
 
 
 class SynTalkerPipeline(Pipeline):
@@ -40,12 +51,13 @@ class SynTalkerPipeline(Pipeline):
         self.windows = self.config.denoiser
         self.has_face = "face" in self.config.denoiser.parts
         self.gives_joints = self.config.motion == "humanml3d"
-        self.has_chance = True
+        self.has_chance = self.batches = True
         self.denoiser = checkpoint.networks.denoiser  # makes the conditions,
         self.frozen = FrozenDenoiser(self.denoiser)  # under which these sample
         self.quick = FrozenDenoiser(self.denoiser, torch.bfloat16) if precision == "bf16" else self.frozen
         self._silence: Tensor | None = None  # (1, S, A) how the absence of speech is encoded
         self.read = Reader(checkpoint, self.device)
+        self.reads_text = self.read.reads
         self.tokenizers = checkpoint.networks.tokenizers
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
 
@@ -68,22 +80,56 @@ class SynTalkerPipeline(Pipeline):
         finish: bool | None = None,
         progress: Progress | None = None,
     ) -> Motion:
-        if speaker is not None:
-            raise ConfigError(f"The model `{self.config.name}` knows one manner of speaking: leave the speaker out.")
         prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
-        follow = self._following(speech, [*prompts, *timeline])
+        request = Request(speech, [*prompts, *timeline], speaker, seed, seed_motion)
+        steps = self._steps(sampler, steps)
+        take = self._begun(request)
+        (latents,) = self._sample([take], steps, sampler or "ddim", progress)
+        return self._ended(request, self.decode(latents, take.num_frames), steps, sampler, finish, progress)
+
+    @torch.inference_mode()
+    def generate_many(
+        self,
+        requests: Sequence[Request],
+        *,
+        steps: int | None = None,
+        sampler: str | None = None,
+        finish: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Motion]:
+        steps = self._steps(sampler, steps)
+        takes = [self._begun(request) for request in requests]
+        latents = self._sample(takes, steps, sampler or "ddim", progress)
+        for n, (request, take, of_take) in enumerate(zip(requests, takes, latents, strict=True), 1):
+            yield self._ended(request, self.decode(of_take, take.num_frames), steps, sampler, finish)
+            if progress:
+                progress(0.9 + 0.1 * n / len(takes))
+
+    def _begun(self, request: Request) -> Take:
+        if request.speaker is not None:
+            raise ConfigError(f"The model `{self.config.name}` knows one manner of speaking: leave the speaker out.")
+        follow = self._following(request.speech, request.timeline)
+        return self._take(request.speech, follow, request.seed, request.seed_motion)
+
+    def _ended(
+        self,
+        request: Request,
+        motion: Motion,
+        steps: int,
+        sampler: str | None,
+        finish: bool | None,
+        progress: Progress | None = None,
+    ) -> Motion:
+        """What is left to do when a motion is decoded."""
         finish = self.config.finish if finish is None else finish
-        num_frames = self.num_frames(speech, seed_motion)
-        latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
-        motion = self.decode(latents, num_frames)
-        if seed_motion is not None and "seed-face" in self.quirks:
-            motion = with_face_of(motion, seed_motion)
+        if request.seed_motion is not None and "seed-face" in self.quirks:
+            motion = with_face_of(motion, request.seed_motion)
         motion = self._completed(motion, finish, progress)
-        steps = f"{sampler or 'ddim'}, {self._steps(sampler, steps)} steps{'' if finish else ', no finish'}"
-        origin = self._origin(seed=str(seed), sampler=steps)
-        if prompts or timeline:
-            origin["prompts"] = as_json([*prompts, *timeline])
-        if seed_motion is not None:
+        how = f"{sampler or 'ddim'}, {steps} steps{'' if finish else ', no finish'}"
+        origin = self._origin(seed=str(request.seed), sampler=how)
+        if request.timeline:
+            origin["prompts"] = as_json(request.timeline)
+        if request.seed_motion is not None:
             origin["seed motion"] = "yes"
         return motion.with_metadata(origin)
 
@@ -121,14 +167,15 @@ class SynTalkerPipeline(Pipeline):
                     f"A style must be {width} numbers for one of {', '.join(parts)}, got it for `{part}`."
                 )
             vectors[part] = vector
-        num_frames = self.num_frames(speech, seed_motion)
+        steps = self._steps(sampler, steps)
         always = torch.ones(self.config.denoiser.window_steps)
         styled = {part: [Styled(vector, strength, always)] for part, vector in vectors.items()}
         follow = self._following(speech, prompts, styled)
-        latents = self._sample(speech, num_frames, follow, seed, seed_motion, steps, sampler, progress)
+        take = self._take(speech, follow, seed, seed_motion)
+        (latents,) = self._sample([take], steps, sampler or "ddim", progress)
         if progress:
             progress(1.0)
-        return self.decode_joints(latents, num_frames)
+        return self.decode_joints(latents, take.num_frames)
 
     @torch.inference_mode()
     def style_of(self, motion: np.ndarray, corpus: str = "amass") -> np.ndarray:
@@ -150,28 +197,38 @@ class SynTalkerPipeline(Pipeline):
             vectors = (vectors - mean) / std
         return self.motion_encoder(torch.from_numpy(vectors)[None].to(self.device)).mean[0].cpu().numpy()
 
-    def _sample(
+    def _take(
         self,
         speech: Speech,
-        num_frames: int,
         follow: Callable[[int], Guidance],
         seed: int,
         seed_motion: Motion | np.ndarray | None,
-        steps: int | None,
-        sampler: str | None,
-        progress: Progress | None,
-    ) -> Tensor:
-        """(1, S, C) latents of the whole recording."""
+    ) -> Take:
+        num_frames = self.num_frames(speech, seed_motion)
         if not -(2**63) <= seed < 2**64:
             raise ConfigError(f"`seed` must fit into 64 bits, got {seed}.")
-        if sampler is not None and sampler not in SAMPLERS:
-            raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
         self._tell_of_words(speech)
         hearing = self.hear(speech, num_frames)
         before = None if seed_motion is None else self.encode_seed(seed_motion)
-        return self.infer(
-            hearing, num_frames, progress, seed, self._steps(sampler, steps), sampler or "ddim", follow, before
-        )
+        return Take(hearing, num_frames, follow, self._noise(seed), before)
+
+    def _noise(self, seed: int) -> Iterator[Tensor]:
+        """Standard normal tensors (1, S, C)."""
+        config, generator = self.config.denoiser, torch.Generator().manual_seed(seed)
+        return sampling.normals((1, config.window_steps, config.channels), generator, self.device)
+
+    def _sample(
+        self, takes: Sequence[Take], steps: int, sampler: str, progress: Progress | None = None
+    ) -> list[Tensor]:
+        """(1, S, C) latents of each whole recording."""
+        latents: list[list[Tensor]] = [[] for _ in takes]
+        most = max((self.num_windows(take.num_frames) for take in takes), default=0)
+        for count, fresh in enumerate(self._windows(takes, steps, sampler), 1):
+            for place, of_window in fresh.items():
+                latents[place].append(of_window)
+            if progress:
+                progress(0.9 * count / most)
+        return [torch.cat(of_take, dim=1) for of_take in latents]
 
     @torch.inference_mode()
     def infer(
@@ -186,15 +243,12 @@ class SynTalkerPipeline(Pipeline):
         before: Tensor | None = None,
     ) -> Tensor:
         """(1, S, C) latents of the whole recording; see `sample_windows`."""
-        latents: list[Tensor] = []
-        num_windows, steps = self.num_windows(num_frames), self._steps(sampler, steps)
-        for fresh in self.sample_windows(hearing, num_windows, seed, steps, sampler, follow, before):
-            latents.append(fresh)
-            if progress:
-                progress(0.9 * len(latents) / num_windows)
-        return torch.cat(latents, dim=1)
+        take = Take(hearing, num_frames, follow or self._by_speech, self._noise(seed), before)
+        return self._sample([take], self._steps(sampler, steps), sampler, progress)[0]
 
     def _steps(self, sampler: str | None, steps: int | None) -> int:
+        if sampler is not None and sampler not in SAMPLERS:
+            raise ConfigError(f"Unknown sampler `{sampler}`. Samplers: {', '.join(SAMPLERS)}.")
         own = self.config.denoiser.num_timesteps if sampler == "ddpm" else self.config.steps
         return own if steps is None else steps
 
@@ -221,23 +275,39 @@ class SynTalkerPipeline(Pipeline):
         Yields:
             (1, S, C) latents of the first window, then (1, S - P, C) new ones for each window after it.
         """
+        num_frames = num_windows * self.config.denoiser.hop_frames + self.config.denoiser.seed_frames
+        take = Take(hearing, num_frames, follow or self._by_speech, noise or self._noise(seed), before)
+        for fresh in self._windows([take], steps, sampler):
+            yield fresh[0]
+
+    def _windows(self, takes: Sequence[Take], steps: int, sampler: str) -> Iterator[dict[int, Tensor]]:
+        """Sample the first windows of several recordings as one batch, then their second ones, and so on.
+
+        Yields:
+            Place among the takes -> what `sample_windows` yields of it, while it has windows.
+        """
         config = self.config.denoiser
         schedule = respace(cosine_schedule(config.num_timesteps), steps)
-        generator = torch.Generator().manual_seed(seed)
-        noise = noise or sampling.normals((1, config.window_steps, config.channels), generator, self.device)
-        follow = follow or self._by_speech
-        at_rest = before is None
-        before = self.statistics["rest"][None] if before is None else before
-        for i in range(num_windows):
-            heard = hearing.window(i * config.hop_frames)
-            here = follow(i * config.hop_frames)
-            here = Guidance(*(None if field is None else field.to(self.device) for field in here))
-            conditions = self._conditions(heard, before, here)
-            known = None if (i == 0 and at_rest) or "loose-seams" in self.quirks else before
-            with one_thread_if(self.quick is not self.frozen and len(here.mix) == 1):
-                sample = SAMPLERS[sampler](self._denoise(conditions, here, known), noise, schedule)
-            yield (sample if i == 0 else sample[:, config.seed_steps :]) * config.latent_scale
-            before = sample[:, -config.seed_steps :]
+        counts = [self.num_windows(take.num_frames) for take in takes]
+        rest = self.statistics["rest"][None]
+        befores = {place: rest if take.before is None else take.before for place, take in enumerate(takes)}
+        for i in range(max(counts, default=0)):
+            now = [place for place, count in enumerate(counts) if i < count]
+            follow, conditions, known = [], [], []
+            for place in now:
+                take, before = takes[place], befores[place]
+                here = take.follow(i * config.hop_frames)
+                here = Guidance(*(None if field is None else field.to(self.device) for field in here))
+                follow.append(here)
+                conditions.append(self._conditions(take.hearing.window(i * config.hop_frames), before, here))
+                known.append(None if (i == 0 and take.before is None) or "loose-seams" in self.quirks else before)
+            noise = map(torch.cat, zip(*(takes[place].noise for place in now), strict=True))
+            alone = sum(len(here.mix) for here in follow) == 1
+            with one_thread_if(self.quick is not self.frozen and alone):
+                samples = SAMPLERS[sampler](self._denoise(conditions, follow, known), noise, schedule)  # (B, S, C)
+            befores = dict(zip(now, samples[:, -config.seed_steps :].split(1), strict=True))
+            fresh = (samples if i == 0 else samples[:, config.seed_steps :]) * config.latent_scale
+            yield dict(zip(now, fresh.split(1), strict=True))
 
     def _following(
         self, speech: Speech, prompts: Sequence[Prompt], styles: Mapping[str, list[Styled]] = MappingProxyType({})
@@ -277,15 +347,25 @@ class SynTalkerPipeline(Pipeline):
             speech = torch.where(follow.has_audio[:, None, None], speech, self._silence)
         return self.denoiser.combine(speech, before.expand(len(speech), -1, -1), follow.style, follow.has_style)
 
-    def _denoise(self, conditions: Conditions, follow: Guidance, known: Tensor | None):
-        """The network as a function of (x_t, t); latents that are already known are put in place at every step."""
-        rows = len(follow.mix)
+    def _denoise(
+        self, conditions: Sequence[Conditions], follow: Sequence[Guidance], known: Sequence[Tensor | None]
+    ) -> sampling.Denoise:
+        """The network as a function of (x_t, t), (B, S, C) and (B,), of B recordings.
+
+        Args:
+            known: Latents (1, P, C) that are put in place at every step.
+        """
+        rows = [len(here.mix) for here in follow]
+        joined = Conditions(*map(torch.cat, zip(*conditions, strict=True)))  # (sum of rows, S, W)
 
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
             network = self.frozen if t[0] == 0 else self.quick  # the last step, whose result is kept, in float32
-            x0 = follow(network(x_t.expand(rows, -1, -1), t.expand(rows), conditions))
-            if known is not None:
-                x0[:, : known.shape[1]] = known
+            x_t = torch.cat([x.expand(count, -1, -1) for x, count in zip(x_t.split(1), rows, strict=True)])
+            predictions = network(x_t, t[:1].expand(len(x_t)), joined).split(rows)
+            x0 = torch.cat([here(each) for here, each in zip(follow, predictions, strict=True)])
+            for row, before in zip(x0, known, strict=True):
+                if before is not None:
+                    row[: before.shape[1]] = before[0]
             return x0
 
         return denoise

@@ -27,7 +27,7 @@ class TalkerPipeline(Pipeline):
     config: TalkerModel
     windows = None
     has_chance = True
-    gives_joints = False
+    reads_text = batches = gives_joints = False
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
         super().__init__(checkpoint, device, quirks, precision)

@@ -7,7 +7,7 @@ speech.
 - ground truth: the real motion.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cospeech import checkpoint as checkpoints
-from cospeech import skeleton
+from cospeech import rotation, skeleton
 from cospeech.body import Body, load_smplx, mannequin
 from cospeech.data.store import Store
 from cospeech.data.stored import StoredClip
@@ -23,13 +23,14 @@ from cospeech.files import load_motion
 from cospeech.metrics import beat
 from cospeech.models.embedder import Embedder
 from cospeech.motion import Motion
+from cospeech.prompts import Prompt
 from cospeech.quirks import Protocol
-from cospeech.recipes import scores
+from cospeech.recipes import obedience, scores
 from cospeech.recipes.quality import Values
 from cospeech.recipes.scores import FPS, RATE, Ruler
 from cospeech.speech import Speech
 
-MODEL, OTHER, SHIFTED, REAL = "model", "other clip", "shifted", "ground truth"
+MODEL, MEAN, OTHER, SHIFTED, REAL = "model", "mean pose", "other clip", "shifted", "ground truth"
 _OF_SPEECH = (  # what is measured of the shifted motion, which is cut where its end meets its beginning
     *("beat consistency", "wrists follow the energy", "jaw follows the energy"),
     *("stroke to stress, of shuffled", "lips open in pauses", "lips open on p, b, m", "face MSE, m^2", "LVD, m"),
@@ -45,6 +46,7 @@ class Measuring:
         clips: Numbers in the store of those that are tested on.
         motions: For each of them the file with the model's motion.
         hop_frames: From one window of the model to the next; None: it has none.
+        prompts: What the model was asked for; of all systems it is measured whether they do it.
     """
 
     store_path: Path
@@ -56,6 +58,7 @@ class Measuring:
     joint_speed: np.ndarray
     mean_pose: np.ndarray  # (55, 3)
     hop_frames: int | None
+    prompts: tuple[Prompt, ...] = ()
 
     @cached_property
     def store(self) -> Store:
@@ -86,7 +89,7 @@ class Measuring:
             motion = {MODEL: made, REAL: real}.get(system) or SYSTEMS[system](self, clip, place)
             motion = motion[0:seconds]
             hop = self.hop_frames if system in (MODEL, REAL) else None
-            values = scores.of_clip(motion, real, speech, onsets, ruler, hop)
+            values = scores.of_clip(motion, real, speech, onsets, ruler, hop) | obedience.obeyed(motion, self.prompts)
             if system == SHIFTED:
                 values = {name: value for name, value in values.items() if name in _OF_SPEECH}
             if system != MODEL and "face" not in clip.info.has:
@@ -119,9 +122,20 @@ def _made(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
     return motion
 
 
+def mean_pose_of(store: Store, clips: Sequence[int]) -> np.ndarray:
+    """(55, 3) the mean pose of the real motions of clips, by their numbers."""
+    total = sum(rotation.axis_angle_to_rotation_6d(store.clip(n).poses).astype(np.float64).sum(axis=0) for n in clips)
+    return rotation.rotation_6d_to_axis_angle(total / sum(store.infos[n].num_frames for n in clips)).astype(np.float32)
+
+
+def held_still(pose: np.ndarray, like: StoredClip | Motion) -> Motion:
+    """A pose (55, 3) at the mean place of another motion, as long as that lasts."""
+    place = np.broadcast_to(like.translation.mean(axis=0), like.translation.shape)
+    return Motion(np.broadcast_to(pose, like.poses.shape), place, FPS)
+
+
 def _mean_pose(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
-    poses = np.broadcast_to(measuring.mean_pose, clip.poses.shape)
-    return Motion(poses, np.broadcast_to(clip.translation.mean(axis=0), clip.translation.shape), FPS)
+    return held_still(measuring.mean_pose, clip)
 
 
 def _other_clip(measuring: Measuring, clip: StoredClip, place: int) -> Motion:
@@ -148,7 +162,7 @@ def _rearranged(motion: Motion, frames: np.ndarray) -> Motion:
 
 SYSTEMS: dict[str, Callable[[Measuring, StoredClip, int], Motion]] = {
     MODEL: _made,
-    "mean pose": _mean_pose,
+    MEAN: _mean_pose,
     OTHER: _other_clip,
     SHIFTED: _shifted,
     REAL: _real,

@@ -16,7 +16,7 @@ from cospeech.metrics.interval import Difference
 from cospeech.recipes import quality, scores
 from cospeech.recipes.beside import MODEL, REAL
 from cospeech.recipes.evaluate import EMBEDDINGS, read_report
-from cospeech.recipes.report import shown, values
+from cospeech.recipes.report import better, shown, values
 
 SURE = 0.05
 
@@ -85,7 +85,7 @@ def _embeddings(folder: Path, system: str, band: str, clips: int) -> list[np.nda
 def _better(name: str, found: Difference, a: dict[str, Any], b: dict[str, Any], first: str, second: str) -> str:
     if found.p >= SURE:
         return "neither, surely"
-    wanted = scores.BETTER.get(name, 0)
+    wanted = better(name)
     if wanted == 0:
         real = a["systems"][REAL]["measures"].get(name)
         if real is None:

@@ -2,9 +2,10 @@
 
     cospeech evaluate starter beat2.store --out results/starter
 
-Beside the model the motions of `recipes.beside` are measured: what a measure says means little but between these.
+Beside the model the motions of `recipes.beside` are measured: what a measure says means little but between these. With
+a text-motion space clips are made from their captions, too, and measured by `recipes.text_scores`.
 
-A run leaves in its folder settings.json, motions/ (one npz a clip; an interrupted run goes on where it was),
+A run leaves in its folder settings.json, motions/ (one npz a clip; an interrupted run goes on where it was), text/,
 embeddings.npz, report.html, and at last report.json with every value of every clip. What is whole is not made again.
 """
 
@@ -13,12 +14,9 @@ import json
 import platform
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +26,6 @@ import torch
 
 import cospeech
 from cospeech import checkpoint as checkpoints
-from cospeech import rotation
 from cospeech.data.statistics import joint_speed_of, read_joint_speed
 from cospeech.data.store import Store
 from cospeech.data.stored import ClipInfo, StoredClip
@@ -38,17 +35,19 @@ from cospeech.formats import npz
 from cospeech.formats.output import replacing
 from cospeech.metrics.frechet import Clips, frechet_distance, frechet_estimates
 from cospeech.metrics.interval import FEW, Estimate, Ratio, estimate
+from cospeech.metrics.text import REPLICATIONS
 from cospeech.motion import Motion
-from cospeech.pipeline import Pipeline, load_pipeline
+from cospeech.pipeline import Pipeline, Request, load_pipeline
 from cospeech.prompts import Prompt
 from cospeech.quirks import Protocol
-from cospeech.recipes import quality, report, scores
-from cospeech.recipes.beside import MODEL, REAL, Measuring, body_of
+from cospeech.recipes import obedience, processes, quality, report, retrieval, scores, text_scores
+from cospeech.recipes.beside import MODEL, REAL, SYSTEMS, Measuring, body_of, mean_pose_of
 from cospeech.recipes.scores import FPS, RATE
 from cospeech.speech import Speech
 
 SETTINGS, REPORT, EMBEDDINGS, MOTIONS = "settings.json", "report.json", "embeddings.npz", "motions"
-VERSION = 1
+VERSION = 2
+NO_SPEECH = "No clip of the split has a recording: only motions from captions were measured."
 Progress = Callable[[float], None]
 Embedded = Mapping[str, np.ndarray]  # of one clip, as `scores.embeddings` gives it
 
@@ -64,6 +63,9 @@ class Evaluate:
     joint_speed: As `data.statistics.read_joint_speed` reads, for beat consistency; None: of what the store has for
         training.
     steps: Diffusion steps; None: as many as the protocol says.
+    text_motion: The run of a `cospeech train tmr`, or an imported model with such a space. None: captions are not
+        looked at. With one the store need not have speech.
+    repetitions: How often a motion is made from each caption.
     """
 
     model: str
@@ -78,7 +80,9 @@ class Evaluate:
     steps: int | None = None
     prompts: tuple[Prompt, ...] = ()
     device: str = "cpu"
-    workers: int = 1  # processes that measure
+    workers: int = 1  # processes that measure, and that generate on the CPU
+    text_motion: Path | None = None
+    repetitions: int = REPLICATIONS
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
@@ -92,37 +96,33 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
     """
     store = Store(settings.store)
     places = test_clips(store, settings.split)
+    if not places and settings.text_motion is None:
+        raise DataError(
+            f"{store.path}: no clip of its split `{settings.split}` has a recording and a motion to compare with."
+        )
     body_of(settings.body)
     if settings.embedder:
         checkpoints.load_embedder(settings.embedder)
+    if settings.text_motion:
+        text_scores.captioned(store, settings.split)
+        retrieval.load(settings.text_motion)
     speeds = read_joint_speed(settings.joint_speed) if settings.joint_speed else None
     checkpoint = checkpoints.find(settings.model)
     made_of = _begin(settings, store, checkpoint)
     if finished := _finished(settings.out, made_of):
         return finished
-    pipeline = load_pipeline(settings.model, _devices(settings.device)[0])
-    with progress("generate") as share:
-        generate(settings, store, places, pipeline, share)
-    if speeds is None:
-        with progress("speeds of joints") as share:
-            speeds = joint_speed_of(store, body_of(settings.body), share)
-    measuring = Measuring(
-        settings.store,
-        tuple(places),
-        tuple(motion_path(settings.out, store.infos[place]) for place in places),
-        settings.protocol,
-        settings.body,
-        settings.embedder,
-        speeds,
-        _mean_pose(store, places),
-        pipeline.windows.hop_frames if pipeline.windows is not None else None,
-    )
-    with progress("measure") as share:
-        found = _all(measuring, settings.workers, share)
-    of_system = {name: [clip[name] for clip in found] for name in measuring.systems}
+    pipeline = load_pipeline(settings.model, settings.device)
+    if settings.text_motion:
+        text_scores.check_reads(pipeline)
+    found = _measured(settings, store, places, pipeline, speeds, progress) if places else []
+    of_system = {name: [clip[name] for clip in found] for name in (found[0] if found else SYSTEMS)}
     embedded = {name: [vectors for _, vectors in each] for name, each in of_system.items()}
     _save_embeddings(settings.out / EMBEDDINGS, embedded)
     distances = _distances(embedded, settings.protocol)
+    of_text = None
+    if settings.text_motion:
+        with progress("generate from captions") as share:
+            of_text = text_scores.measure(settings, settings.text_motion, store, pipeline, share)
     card = (checkpoint / checkpoints.CARD).read_text(encoding="utf-8")
     content = {
         "version": VERSION,
@@ -142,8 +142,12 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
             }
             for name, each in of_system.items()
         },
+        "text": of_text,
     }
-    content["notes"] = _notes(settings, embedded[REAL], content["systems"][MODEL]["measures"])
+    content["notes"] = (
+        _notes(settings, embedded[REAL], content["systems"][MODEL]["measures"]) if places else [NO_SPEECH]
+    )
+    content["notes"] += text_scores.notes(of_text) if of_text else []
     report.write(content, settings.out / "report.html", lambda place: _player(settings, store, places[place]))
     with replacing(settings.out / REPORT) as path:
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -152,61 +156,60 @@ def run(settings: Evaluate, progress: Callable[[str], Any]) -> dict[str, Any]:
 
 def test_clips(store: Store, split: str) -> list[int]:
     """Numbers in `store.infos` of the clips of a split that have speech and motion."""
-    found = [
-        n for n, info in enumerate(store.infos) if info.split == split and info.num_samples and "upper" in info.has
-    ]
-    if not found:
-        raise DataError(f"{store.path}: no clip of its split `{split}` has a recording and a motion to compare with.")
-    return found
+    return [n for n, info in enumerate(store.infos) if info.split == split and info.num_samples and "upper" in info.has]
 
 
 def generate(settings: Evaluate, store: Store, places: Sequence[int], pipeline: Pipeline, progress: Progress) -> None:
     """Make the motions that are not there yet, on all devices."""
     (settings.out / MOTIONS).mkdir(parents=True, exist_ok=True)
     left = [n for n in places if not motion_path(settings.out, store.infos[n]).is_file()]
-    devices = _devices(settings.device)
-    if len(devices) == 1:
-        for count, number in enumerate(left, 1):
-            _generate_one(settings, pipeline, store.clip(number))
-            progress(count / len(left))
-        return
-    with ProcessPoolExecutor(len(devices), mp_context=get_context("spawn")) as pool:
-        parts = [left[n :: len(devices)] for n in range(len(devices))]
-        for count, _ in enumerate(pool.map(partial(_generate_part, settings), devices, parts), 1):
-            progress(count / len(devices))
+    left.sort(key=lambda n: -store.infos[n].num_frames)  # batches are of about one length
+    devices = processes.devices(settings.device, settings.workers, len(left))
+    batches = processes.batches(left, len(devices))
+    if len(devices) > 1:
+        processes.each(partial(_generate_there, settings), batches, progress, devices)
+    else:
+        processes.each(lambda these: _generate(settings, pipeline, [store.clip(n) for n in these]), batches, progress)
 
 
-def _generate_part(settings: Evaluate, device: str, numbers: Sequence[int]) -> None:
-    store, pipeline = Store(settings.store), load_pipeline(settings.model, device)
-    for number in numbers:
-        _generate_one(settings, pipeline, store.clip(number))
+def _generate_there(settings: Evaluate, numbers: Sequence[int]) -> None:
+    pipeline, store = _loaded(settings)
+    _generate(settings, pipeline, [store.clip(n) for n in numbers])
 
 
-def _generate_one(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
-    with warnings.catch_warnings():
-        if settings.protocol == "published":  # that it generates less than the speech lasts is part of it
-            warnings.simplefilter("ignore", CospeechWarning)
-        try:
-            _generate(settings, pipeline, clip)
-        except CospeechError as error:
-            raise type(error)(f"{clip.info.id}: {error}") from None
+@lru_cache(maxsize=1)
+def _loaded(settings: Evaluate) -> tuple[Pipeline, Store]:
+    """For a process that does nothing else."""
+    return load_pipeline(settings.model, settings.device), Store(settings.store)
 
 
-def _generate(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> None:
-    speech = Speech(clip.samples, RATE, clip.info.words)
+def _generate(settings: Evaluate, pipeline: Pipeline, clips: Sequence[StoredClip]) -> None:
+    requests = [_request(settings, pipeline, clip) for clip in clips]
     published = settings.protocol == "published"
+    with warnings.catch_warnings():
+        if published:  # that it generates less than the speech lasts is part of it
+            warnings.simplefilter("ignore", CospeechWarning)
+        sampler = "ddpm" if published and pipeline.has_chance else None
+        try:
+            motions = pipeline.generate_many(requests, steps=settings.steps, sampler=sampler)
+            for clip, motion in zip(clips, motions, strict=True):
+                _keep(settings, clip, motion)
+        except CospeechError as error:
+            if len(clips) == 1:
+                raise type(error)(f"{clips[0].info.id}: {error}") from None
+            for clip in clips:  # which one it is shows by itself
+                _generate(settings, pipeline, [clip])
+
+
+def _request(settings: Evaluate, pipeline: Pipeline, clip: StoredClip) -> Request:
     speaker = getattr(pipeline.config, "speaker", None)
     if speaker is not None and clip.info.speaker.isdecimal():
         speaker = int(clip.info.speaker)
-    motion = pipeline.generate(
-        speech,
-        timeline=settings.prompts,
-        speaker=speaker,
-        seed=settings.seed,
-        seed_motion=scores.motion_of(clip) if published else None,
-        steps=settings.steps,
-        sampler="ddpm" if published and pipeline.has_chance else None,
-    )
+    start = scores.motion_of(clip) if settings.protocol == "published" else None
+    return Request(Speech(clip.samples, RATE, clip.info.words), settings.prompts, speaker, settings.seed, start)
+
+
+def _keep(settings: Evaluate, clip: StoredClip, motion: Motion) -> None:
     npz.write(replace(motion, betas=clip.betas), motion_path(settings.out, clip.info))
 
 
@@ -264,27 +267,44 @@ def learned_from(card: str, clip: str) -> bool:
 # --- parts of it ------------------------------------------------------------------------------------------------------
 
 
+def _measured(
+    settings: Evaluate,
+    store: Store,
+    places: Sequence[int],
+    pipeline: Pipeline,
+    speeds: np.ndarray | None,
+    progress: Callable[[str], Any],
+) -> list[dict]:
+    """What `Measuring` says of every clip, whose motion is made first.
+
+    Args:
+        speeds: Of joints; None: those of the store.
+    """
+    with progress("generate") as share:
+        generate(settings, store, places, pipeline, share)
+    if speeds is None:
+        with progress("speeds of joints") as share:
+            speeds = joint_speed_of(store, body_of(settings.body), share)
+    measuring = Measuring(
+        settings.store,
+        tuple(places),
+        tuple(motion_path(settings.out, store.infos[place]) for place in places),
+        settings.protocol,
+        settings.body,
+        settings.embedder,
+        speeds,
+        mean_pose_of(store, places),
+        pipeline.windows.hop_frames if pipeline.windows is not None else None,
+        settings.prompts,
+    )
+    with progress("measure") as share:
+        return _all(measuring, settings.workers, share)
+
+
 def _all(measuring: Measuring, workers: int, progress: Progress) -> list[dict]:
     """What `measuring` says of every clip."""
-
-    def counted(results: Iterator[dict]) -> list[dict]:
-        found = []
-        for each in results:
-            found.append(each)
-            progress(len(found) / len(measuring.clips))
-        return found
-
     places = range(len(measuring.clips))
-    if workers == 1 or len(places) < 2:
-        return counted(map(measuring, places))
-    with ProcessPoolExecutor(min(workers, len(places)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        try:
-            return counted(pool.map(measuring, places))
-        except BrokenProcessPool:
-            raise DataError(
-                "A process was killed, as it is where memory runs out. Run it again with fewer --workers: motions that "
-                "are made stay."
-            ) from None
+    return processes.each(measuring, places, progress, ["cpu"] * min(workers, len(places)))
 
 
 def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> dict[str, Any]:
@@ -298,11 +318,13 @@ def _begin(settings: Evaluate, store: Store, checkpoint: Path) -> dict[str, Any]
         "embedder": settings.embedder and _digest((settings.embedder / checkpoints.SUMS).read_bytes()),
         "body": settings.body and _digest(settings.body.read_bytes()),
         "joint_speed": settings.joint_speed and _digest(settings.joint_speed.read_bytes()),
+        "text_motion": settings.text_motion and text_scores.digest(settings.text_motion),
     }
     path = settings.out / SETTINGS
     if path.is_file():
         was, now = _made_of(_read_json(path)), _made_of(wanted)
-        if any((settings.out / MOTIONS).glob("[!.]*")) and was != now:
+        made = any(any((settings.out / folder).glob("[!.]*")) for folder in (MOTIONS, text_scores.FOLDER))
+        if made and was != now:
             others = ", ".join(name for name in now if was.get(name, ...) != now[name])
             raise ConfigError(
                 f"{settings.out}: was begun with other settings ({others}), see {SETTINGS}. Choose another folder."
@@ -341,19 +363,6 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _devices(device: str) -> list[str]:
-    """All that a name stands for: of cuda every one there is."""
-    if device == "cuda" and torch.cuda.device_count() > 1:
-        return [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-    return [device]
-
-
-def _mean_pose(store: Store, places: Sequence[int]) -> np.ndarray:
-    """(55, 3) the mean pose of the real motions."""
-    total = sum(rotation.axis_angle_to_rotation_6d(store.clip(n).poses).astype(np.float64).sum(axis=0) for n in places)
-    return rotation.rotation_6d_to_axis_angle(total / sum(store.infos[n].num_frames for n in places)).astype(np.float32)
-
-
 def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Embedded]]) -> None:
     """What a comparison with another run needs."""
     arrays = {
@@ -369,6 +378,9 @@ def _save_embeddings(path: Path, embedded: Mapping[str, Sequence[Embedded]]) -> 
 
 def _notes(settings: Evaluate, real: Sequence[Embedded], measures: Mapping[str, Sequence[float | None]]) -> list[str]:
     notes = []
+    unknown = [repr(prompt.text) for prompt in settings.prompts if obedience.criterion(prompt.text) is None]
+    if unknown:
+        notes.append(f"Not measured: whether {', '.join(unknown)} was obeyed. No criterion is known for such words.")
     if len(real) < FEW:
         notes.append(f"Of {len(real)} clips intervals are too narrow. Ten or more are needed to trust them.")
     if len(real) < 2:

@@ -3,12 +3,16 @@
 Every prompt of `paraphrases.json`, which was written down before the training that is measured, over ten seconds of
 voices that no starter learned from. A prompt counts as obeyed where `metrics.obedience` finds its motion; of raised
 hands it is reported as well in which share of the frames the named and the other wrist are above the chest.
+
+`cospeech evaluate` asks the same of the prompts that it is given, where their wording tells what they want: `obeyed`.
 """
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +23,11 @@ from rich.progress import track
 from rich.table import Table
 
 from cospeech.body import joint_transforms, mannequin
-from cospeech.data import bandai_namco
+from cospeech.data import actions, bandai_namco
 from cospeech.errors import FormatError
 from cospeech.formats.output import check_target, replacing
 from cospeech.metrics import gesture, obedience, physics
-from cospeech.metrics.interval import estimate
+from cospeech.metrics.interval import Ratio, estimate
 from cospeech.motion import Motion
 from cospeech.pipeline import Pipeline, load_pipeline
 from cospeech.prompts import Prompt
@@ -32,6 +36,7 @@ from cospeech.recipes.held_out import Excerpt
 
 EXCERPTS = 4  # for each prompt: half human, half synthetic
 OBEYED = 0.8  # share of the clips, at least
+OBEYED_ROW = "obeyed: "  # what names of measures begin with that say of how many clips a prompt was obeyed
 SPEECH = ("wrists follow the energy", "stroke to stress, of shuffled", "strokes a minute", "wrist speed, m/s")
 FACE = ("jaw follows the energy", "lips open in pauses", "blinks a minute")
 LOOKS = (
@@ -45,6 +50,12 @@ SEAM_S = 0.6
 TIMES = 3  # of which the fastest counts
 
 
+OF_ACTIONS = {  # of `data.moves`, whose captions ask for what a criterion knows: what they want
+    **{f"{action}_{side}_hand": f"{side}_hand_up" for action in ("raise", "wave") for side in ("left", "right")},
+    **{f"point_{where}_{side}": "points" for where in ("forward", "up", "down", "aside") for side in ("left", "right")},
+    **{"walk_forward": "walks_forward", "run": "runs", "turn_left": "turns_left", "bow": "bows", "clap": "claps"},
+    **{"crouch": "crouches", "do_squats": "crouches"},
+}
 REAL_CONTENTS = {  # of Bandai Namco's clips: what a caption that asks for it would want
     **{"bow": "bows", "walk": "walks_forward", "run": "runs", "dash": "runs", "walk-turn-left": "turns_left"},
     **{f"{action}-{side}-hand": f"{side}_hand_up" for action in ("raise-up", "wave") for side in ("left", "right")},
@@ -83,6 +94,45 @@ def answer(motion: Motion, wanted: str) -> Answer:
     transforms = joint_transforms(mannequin(), motion.poses, motion.translation)
     obeyed = obedience.CRITERIA[wanted](transforms, motion.poses, motion.fps)
     return Answer(obeyed.value, obeyed.done, obedience.wrists_up(transforms))
+
+
+def criterion(text: str) -> str | None:
+    """Key of `metrics.obedience.CRITERIA` for what a sentence asks; None where its wording is not among those known.
+
+    Known are those of `paraphrases.json` and the captions of actions.
+    """
+    return _criteria().get(_plain(text))
+
+
+@cache
+def _criteria() -> dict[str, str]:
+    known = {_plain(each.text): OF_ACTIONS[each.action] for each in actions.captions() if each.action in OF_ACTIONS}
+    return known | {_plain(asked.text): asked.wanted for asked in paraphrases()}
+
+
+def _plain(text: str) -> str:
+    """Words without what does not matter: capitals, commas, the full stop."""
+    return " ".join(re.findall(r"[\w']+", text.casefold()))
+
+
+def obeyed(motion: Motion, prompts: Sequence[Prompt]) -> dict[str, Ratio]:
+    """Of each prompt with a criterion: 1 if the motion does what it asks, in the frames in which it asks it, 0 if not.
+
+    Prompts that begin when the motion is over are left out.
+    """
+    found = {}
+    for prompt in prompts:
+        wanted = criterion(prompt.text)
+        asked = motion[min(prompt.start, motion.duration_s) : prompt.end]
+        if wanted and len(asked):
+            found[_row(prompt)] = Ratio(float(answer(asked, wanted).done), 1.0)
+    return found
+
+
+def _row(prompt: Prompt) -> str:
+    when = "" if prompt.start == 0 and prompt.end is None else f", from {prompt.start:g} s"
+    when += "" if prompt.end is None else f" to {prompt.end:g} s"
+    return f"{OBEYED_ROW}{prompt.text} ({prompt.part}{when})"
 
 
 def of_prompts(pipeline: Pipeline, prompts: Sequence[Asked], excerpts: Sequence[Excerpt]) -> dict[Asked, list[Answer]]:

@@ -15,12 +15,13 @@ from cospeech.formats import html as player
 from cospeech.formats.output import replacing
 from cospeech.metrics.interval import Ratio
 from cospeech.motion import Motion
-from cospeech.recipes.scores import BETTER
+from cospeech.recipes import scores, text_scores
+from cospeech.recipes.obedience import OBEYED_ROW
 from cospeech.speech import Speech
 
 RANKED_BY = "wrists follow the energy"  # which clips are best and worst
 SHOWN = 3  # clips at either end
-_ARROWS = {-1: "↓", 1: "↑", 0: "≈ real"}
+_ARROWS = {-1: "↓", 1: "↑", 0: "≈ real", None: ""}
 Shown = Callable[[int], tuple[Motion, Motion, Speech]]
 
 
@@ -31,27 +32,43 @@ def check(content: Mapping[str, Any]) -> None:
     texts += [clip["id"] for clip in clips] + [settings["split"], *content["notes"], *content["versions"].values()]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError
-    for name in ("model", "store", "embedder", "body", "joint_speed"):
+    for name in ("model", "store", "embedder", "body", "joint_speed", "text_motion"):
         settings["sums"][name]
     for name in ("model", "ground truth"):
         systems[name]
+    if text := content["text"]:
+        "" + text["space"]
+        0 + text["clips"] + text["repetitions"]
+    for system in (*systems.values(), *(text["systems"].values() if text else ())):
+        for value, low, high in system["measures"].values():
+            0.0 + value + (low or 0.0) + (high or 0.0)
     for system in systems.values():
         if len(system["clips"]) != len(clips):
             raise ValueError
-        for value, low, high in system["measures"].values():
-            0.0 + value + (low or 0.0) + (high or 0.0)
         for count, of in (pair for clip in system["clips"] for pair in clip.values() if pair is not None):
             0.0 + count + of
 
 
+def better(measure: str) -> int | None:
+    """-1: less, 1: more, 0: as real people have it, None: that depends."""
+    if measure.startswith(OBEYED_ROW):
+        return 1
+    return (scores.BETTER | text_scores.BETTER).get(measure, 0)
+
+
 def rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A header, then one row for each measure: what is better, and value and interval of every system."""
+    """A header, then one row for each measure: what is better, and value and interval of every system.
+
+    Args:
+        content: That of report.json, or what is "text" in it.
+    """
     systems = content["systems"]
     names = dict.fromkeys(name for system in systems.values() for name in system["measures"])
     table = [("measure", "better", *systems)]
     for name in names:
-        arrow = _ARROWS[BETTER[name]] if name in BETTER else _ARROWS[0]
-        table.append((name, arrow, *(shown(system["measures"].get(name)) for system in systems.values())))
+        table.append(
+            (name, _ARROWS[better(name)], *(shown(system["measures"].get(name)) for system in systems.values()))
+        )
     return table
 
 
@@ -88,7 +105,8 @@ def write(content: Mapping[str, Any], path: Path, show: Shown) -> None:
         title=html.escape(content["model"]["name"]),
         about="".join(f"<dt>{html.escape(k)}<dd>{html.escape(v)}" for k, v in about(content).items()),
         notes="".join(f"<li>{html.escape(note)}" for note in notes),
-        table=_table(rows(content)),
+        table=_table(rows(content)) if content["clips"] else "",
+        text=_text(content["text"]),
         plots="".join(f"<figure>{plot}</figure>" for plot in _plots(content)),
         ranked_by=html.escape(RANKED_BY),
         players=players,
@@ -98,6 +116,19 @@ def write(content: Mapping[str, Any], path: Path, show: Shown) -> None:
     )
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def text_title(text: Mapping[str, Any]) -> str:
+    return f"Motions from captions: {text['clips']} clips, {text['repetitions']} repetitions"
+
+
+def _text(text: Mapping[str, Any] | None) -> str:
+    if text is None:
+        return ""
+    return (
+        f"<h2>{html.escape(text_title(text))}</h2><p>Mean of the repetitions, with the 95 % interval of that mean. "
+        f"Embedded by {html.escape(text['space'])}.</p><div class=wide>{_table(rows(text))}</div>"
+    )
 
 
 def ranked(content: Mapping[str, Any]) -> list[int]:

@@ -20,12 +20,13 @@ from cospeech.data.stored import StoredClip
 from cospeech.errors import DataError
 from cospeech.metrics import retrieval
 from cospeech.models.minilm import MiniLM
+from cospeech.motion import Motion
 from cospeech.pipeline import load_pipeline
 from cospeech.recipes import command
-from cospeech.recipes.tmr import Space
+from cospeech.recipes.tmr import MOTION_ENCODER, Space
 from cospeech.sentences import Sentences
 
-Embed = tuple[Callable[[StoredClip], np.ndarray], Callable[[str], np.ndarray]]  # of a clip, of a sentence
+Embed = tuple[Callable[[StoredClip | Motion], np.ndarray], Callable[[str], np.ndarray]]  # of a motion, of a sentence
 
 
 def measure(
@@ -44,7 +45,7 @@ def measure(
         similar: Folder of a sentence encoder in the format of sentence-transformers: adds the two protocols that have
             to know which sentences are alike.
     """
-    of_clip, of_text = trained(model) if (model / "motion_encoder.safetensors").is_file() else published(model)
+    of_clip, of_text = load(model)
     clips = [clip for clip in Store(store).clips(split) if clip.info.captions]
     if not clips:
         raise DataError(f"{store}: no clip of the split {split} has a caption.")
@@ -59,12 +60,17 @@ def measure(
     Console().print(table)
 
 
+def load(model: Path) -> Embed:
+    """The encoders of either."""
+    return trained(model) if (model / MOTION_ENCODER).is_file() else published(model)
+
+
 def trained(run: Path) -> Embed:
     """The encoders that a training of `recipes.tmr` left."""
     space = Space.load(run)
     sentences = Sentences(space.text_encoder, space.word_pieces)
 
-    def of_clip(clip: StoredClip) -> np.ndarray:
+    def of_clip(clip: StoredClip | Motion) -> np.ndarray:
         normal = space.normalised(positions.vectors(clip.poses, clip.translation))
         return space.motion_encoder(normal[None]).mean[0].numpy()
 

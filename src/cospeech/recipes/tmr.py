@@ -30,6 +30,10 @@ from cospeech.recipes import distil
 from cospeech.recipes.loop import Run, Training
 from cospeech.word_pieces import Pieces
 
+MOTION_ENCODER, TEXT_ENCODER = "motion_encoder.safetensors", "text_encoder.safetensors"
+STATISTICS = "statistics.safetensors"
+FILES = (MOTION_ENCODER, TEXT_ENCODER, STATISTICS, checkpoint.WORD_PIECES)  # of a finished run
+
 
 @dataclass(frozen=True)
 class TrainTmr:
@@ -85,10 +89,10 @@ def train(config: TrainTmr, directory: Path) -> None:
     if run.fabric.is_global_zero:
         step = run.plain.cpu().eval()
         step.load_state_dict(run.averaged())
-        for name, network in (("motion_encoder", step.motion_encoder), ("text_encoder", step.text_encoder)):
-            with replacing(directory / f"{name}.safetensors") as path:
+        for name, network in ((MOTION_ENCODER, step.motion_encoder), (TEXT_ENCODER, step.text_encoder)):
+            with replacing(directory / name) as path:
                 save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, path)
-        with replacing(directory / "statistics.safetensors") as path:
+        with replacing(directory / STATISTICS) as path:
             save_file({"mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}, path)
         with replacing(directory / checkpoint.WORD_PIECES) as path:
             shutil.copy(distilbert / "vocab.txt", path)
@@ -142,12 +146,12 @@ class Space:
     @classmethod
     def load(cls, run: Path) -> "Space":
         config = load_json(TrainTmr, run / "config.json").model
-        networks = {"motion_encoder": MotionEncoder(config), "text_encoder": TextEncoder(config)}
+        networks = {MOTION_ENCODER: MotionEncoder(config), TEXT_ENCODER: TextEncoder(config)}
         try:
             for name, network in networks.items():
-                network.load_state_dict(load_file(run / f"{name}.safetensors"))
+                network.load_state_dict(load_file(run / name))
                 network.eval().requires_grad_(False)
-            statistics = load_file(run / "statistics.safetensors")
+            statistics = load_file(run / STATISTICS)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"{run}: holds no finished space of motions ({error}). Train it first.") from error
         pieces = checkpoint.read_word_pieces(run / checkpoint.WORD_PIECES, config)
