@@ -136,7 +136,8 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
                         )  # fmt: skip
                         about_character = gr.HTML()
 
-        speech.input(desk.hear, speech, [speech, status], show_progress="hidden")
+        # What changes while the answer to the change before is on its way counts, too.
+        speech.input(desk.hear, speech, [speech, status], show_progress="hidden", trigger_mode="always_last")
         for name, button in examples.items():
             button.click(
                 lambda name=name: (str(EXAMPLE), *_EXAMPLES[name]),
@@ -163,7 +164,7 @@ def build(desk: Desk, keep_minutes: float) -> gr.Blocks:
         stopped = stop.click(desk.stop, outputs=status, cancels=making, queue=False, show_progress="hidden")
         stopped.then(*ready, queue=False, show_progress="hidden")
 
-        beside.input(desk.stage, beside, [stage, status], show_progress="hidden")
+        beside.input(desk.stage, beside, [stage, status], show_progress="hidden", trigger_mode="always_last")
         character.upload(desk.bring_character, character, [character, kind, about_character])
         character.clear(desk.bring_character, character, [character, kind, about_character])
         written = write.click(
