@@ -21,7 +21,7 @@ from cospeech.recipes import command, processes
 from cospeech.speech import Speech
 
 TIMES = 2  # of which the fastest counts
-BATCHES = (1, 2, 8)
+BATCHES = (1, 2, 8, 16)
 PROCESSES = (1, 2)
 
 
