@@ -93,8 +93,13 @@ def heard(monkeypatch):
     """What the model is given; it is the starter, as if it could read when asked to."""
     given = []
     pipeline = load_pipeline("starter")
-    generate = pipeline.generate
-    monkeypatch.setattr(pipeline, "generate", lambda speech, **rest: given.append(speech) or generate(speech, **rest))
+    generate = pipeline.generate_many
+
+    def hear(requests, **rest):
+        given.extend(request.speech for request in requests)
+        return generate(requests, **rest)
+
+    monkeypatch.setattr(pipeline, "generate_many", hear)
     monkeypatch.setattr("cospeech.pipeline.load_pipeline", lambda *args: pipeline)
     monkeypatch.setattr(pipeline, "vocabulary", None)
     return pipeline, given

@@ -4,10 +4,11 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from tyro.conf import arg
 
@@ -17,8 +18,11 @@ from cospeech.cli.progress import progress_bar
 from cospeech.errors import ConfigError, CospeechError, CospeechWarning
 
 if TYPE_CHECKING:
+    from cospeech.batch import Job
     from cospeech.facemap import FaceMap
-    from cospeech.pipeline import Pipeline
+    from cospeech.motion import Motion
+    from cospeech.pipeline import Pipeline, Request
+    from cospeech.speech import Speech
 
 Result = TypeVar("Result")
 
@@ -110,12 +114,11 @@ def generate(
     from cospeech import batch, files
     from cospeech.facemap import FaceMap
     from cospeech.formats import npy
-    from cospeech.motion import MAX_FPS, Motion
+    from cospeech.motion import MAX_FPS
     from cospeech.pipeline import Request, load_pipeline
     from cospeech.prompts import of_parts, read_timeline
     from cospeech.recipes.processes import batches
     from cospeech.speech import Speech
-    from cospeech.text import with_pauses
     from cospeech.words import read_transcript
 
     check_device(device)
@@ -161,71 +164,24 @@ def generate(
     if exact and (finish == "on" or fps is not None):
         option = "--finish on" if finish == "on" else f"--fps {fps:g}"
         raise ConfigError(f"{option}: {pipeline.config.name} gives positions, and a .npy file holds just these.")
-    settings = {"seed": seed, "steps": steps, "sampler": sampler, "seed_motion": start}
-    finished = {"model": None, "on": True, "off": False}[finish]
     if transcript and pipeline.ignores_words:
         warnings.warn(CospeechWarning(pipeline.ignores_words), stacklevel=2)
-
-    def write(job: batch.Job, speech: Speech, motion: Motion | None) -> int:
-        """Write a motion, which is made now if it is not yet; returns how many frames it has."""
-        if motion is None:
-            with progress_bar(f"generate {job.audio.name}") as progress:
-                if exact:
-                    joints = pipeline.generate_joints(speech, **settings, prompts=prompts, progress=progress)
-                    npy.write_joints(joints, job.out)
-                    return len(joints)
-                motion = pipeline.generate(
-                    speech, **settings, speaker=speaker, timeline=prompts, finish=finished, progress=progress
-                )
-        if of_face:
-            motion = of_face.add_face(motion, speech.cut(0, motion.duration_s), seed=seed)
-        if mapping:
-            motion = mapping.apply(motion)
-        if fps is not None:
-            motion = motion.resample(fps)
-        with progress_bar(f"write {job.out.name}") as progress:
-            files.save(motion, job.out, audio=speech, progress=progress, **looks)
-        return len(motion)
-
-    def heard(job: batch.Job, its_words: Path | tuple[()], its_transcript: Path | None) -> Speech:
-        speech = only or Speech.load(job.audio, its_words)
-        if its_transcript and not pipeline.ignores_words:
-            with progress_bar(f"align {job.audio.name}") as progress:
-                found = find_words_of(job.audio, speech, its_transcript, "auto", None, None, progress)
-            speech = replace(speech, words=with_pauses(found.words, speech.duration_s))
-        return speech
-
-    def together(speeches: Sequence[Speech]) -> list[Motion]:
-        """The motions of all; of fewer, or none, where one cannot be made."""
-        requests = [Request(speech, prompts, speaker, seed, start) for speech in speeches]
-        how = {"steps": steps, "sampler": sampler, "finish": finished}
-        made = []
-        with progress_bar(f"generate {len(speeches)} recordings") as progress, suppress(CospeechError):
-            for motion in pipeline.generate_many(requests, **how, progress=progress):
-                made.append(motion)
-        return made
-
+    work = _Work(
+        pipeline,
+        partial(Request, timeline=prompts, speaker=speaker, seed=seed, seed_motion=start),
+        only,
+        {"steps": steps, "sampler": sampler},
+        {"model": None, "on": True, "off": False}[finish],
+        exact,
+        of_face,
+        mapping,
+        fps,
+        looks,
+    )
     failed = 0
-
-    def tried(do: Callable[..., Result], *arguments: object) -> Result | None:
-        """What it returns; None where it fails: the other recordings of a batch are not to suffer."""
-        nonlocal failed
-        try:
-            return do(*arguments)
-        except CospeechError as error:
-            if only:
-                raise
-            failed += 1
-            print(f"error: {error}", file=sys.stderr)
-            return None
-
     at_once = pipeline.batches and not exact
     for some in batches(left) if at_once else [[each] for each in left]:
-        speeches = [(job, speech) for job, *its in some if (speech := tried(heard, job, *its))]
-        motions = together([speech for _, speech in speeches]) if len(speeches) > 1 else []
-        for (job, speech), motion in zip_longest(speeches, motions):
-            if num_frames := tried(write, job, speech, motion):
-                _tell(job.out, speech.duration_s, num_frames, fps or pipeline.config.fps, pipeline)
+        failed += work.do(some)
     if failed < len(left):
         print(f"model {pipeline.config.name}, licence {pipeline.config.licence}")
         if of_face:
@@ -234,8 +190,107 @@ def generate(
         raise CospeechError(f"{failed} of {len(left)} recordings failed; what could be written is.")
 
 
-def _tell(out: Path, speech_s: float, num_frames: int, fps: float, pipeline: "Pipeline") -> None:
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What is done with every recording.
+
+    Args:
+        ask: The request of what is asked, given the speech.
+        only: The speech of the only recording; None where there are several.
+        sampling: Options of a diffusion.
+        exact: Write positions of joints as the model gives them.
+        looks: Options of `files.save`.
+    """
+
+    pipeline: "Pipeline"
+    ask: Callable[["Speech"], "Request"]
+    only: "Speech | None"
+    sampling: dict[str, Any]
+    finish: bool | None
+    exact: bool
+    of_face: "Pipeline | None"
+    mapping: "FaceMap | None"
+    fps: float | None
+    looks: dict[str, Any]
+
+    def do(self, todo: Sequence[tuple["Job", Path | tuple[()], Path | None]]) -> int:
+        """Recordings with their words and transcripts, made together; returns how many failed.
+
+        One that fails does not keep the others of a batch from being written; an only one raises its error.
+        """
+        heard = [(job, self._tried(self._hear, job, words, transcript)) for job, words, transcript in todo]
+        requests = [(job, self.ask(speech)) for job, speech in heard if speech]
+        motions = self._together([request for _, request in requests]) if len(requests) > 1 else []
+        written = 0
+        for (job, request), motion in zip_longest(requests, motions):
+            if num_frames := self._tried(self._write, job, request, motion):
+                _tell(job.out, request.speech.duration_s, num_frames, self.fps, self.pipeline)
+                written += 1
+        return len(todo) - written
+
+    def _tried(self, do: Callable[..., Result], *arguments: object) -> Result | None:
+        try:
+            return do(*arguments)
+        except CospeechError as error:
+            if self.only:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            return None
+
+    def _hear(self, job: "Job", words: Path | tuple[()], transcript: Path | None) -> "Speech":
+        from cospeech.speech import Speech
+        from cospeech.text import with_pauses
+
+        speech = self.only or Speech.load(job.audio, words)
+        if transcript and not self.pipeline.ignores_words:
+            with progress_bar(f"align {job.audio.name}") as progress:
+                found = find_words_of(job.audio, speech, transcript, "auto", None, None, progress)
+            speech = replace(speech, words=with_pauses(found.words, speech.duration_s))
+        return speech
+
+    def _together(self, requests: Sequence["Request"]) -> list["Motion"]:
+        """The motions of all; of fewer, or none, where one cannot be made."""
+        made = []
+        with progress_bar(f"generate {len(requests)} recordings") as progress, suppress(CospeechError):
+            for motion in self.pipeline.generate_many(requests, **self.sampling, finish=self.finish, progress=progress):
+                made.append(motion)
+        return made
+
+    def _write(self, job: "Job", request: "Request", motion: "Motion | None") -> int:
+        """Write a motion, which is made now if it is not yet; returns how many frames it has."""
+        from cospeech import files
+
+        if self.exact:
+            return self._write_joints(job, request)
+        if motion is None:
+            with progress_bar(f"generate {job.audio.name}") as progress:
+                (motion,) = self.pipeline.generate_many(
+                    [request], **self.sampling, finish=self.finish, progress=progress
+                )
+        if self.of_face:
+            speech = request.speech.cut(0, motion.duration_s)
+            motion = self.of_face.add_face(motion, speech, seed=request.seed)
+        if self.mapping:
+            motion = self.mapping.apply(motion)
+        if self.fps is not None:
+            motion = motion.resample(self.fps)
+        with progress_bar(f"write {job.out.name}") as progress:
+            files.save(motion, job.out, audio=request.speech, progress=progress, **self.looks)
+        return len(motion)
+
+    def _write_joints(self, job: "Job", request: "Request") -> int:
+        from cospeech.formats import npy
+
+        settings = {"prompts": request.timeline, "seed": request.seed, "seed_motion": request.seed_motion}
+        with progress_bar(f"generate {job.audio.name}") as progress:
+            joints = self.pipeline.generate_joints(request.speech, **settings, **self.sampling, progress=progress)
+        npy.write_joints(joints, job.out)
+        return len(joints)
+
+
+def _tell(out: Path, speech_s: float, num_frames: int, fps: float | None, pipeline: "Pipeline") -> None:
     """What was written, and what of the speech was not."""
+    fps = fps or pipeline.config.fps
     print(f"wrote {out}")
     print(f"length {num_frames / fps:.2f} s, {num_frames} frames at {fps:g} fps")
     missing_s = speech_s - num_frames / fps

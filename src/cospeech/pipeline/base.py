@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from cospeech.hearing import Hearing
 from cospeech.models.mambatalk import MambaTalkConfig
 from cospeech.models.syntalker import DenoiserConfig
 from cospeech.motion import Motion
-from cospeech.prompts import Prompt
+from cospeech.prompts import Prompt, of_parts
 from cospeech.quirks import without_removable
 from cospeech.speech import Speech
 
@@ -63,7 +64,6 @@ class Pipeline(ABC):
         self.statistics = checkpoint.statistics
         self.vocabulary = checkpoint.vocabulary
 
-    @abstractmethod
     def generate(
         self,
         speech: Speech,
@@ -108,7 +108,12 @@ class Pipeline(ABC):
             PromptError: a prompt makes no sense, or was given to a model that reads no text.
             ConfigError: something else was asked that the model does not have.
         """
+        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
+        request = Request(speech, [*prompts, *timeline], speaker, seed, seed_motion)
+        (motion,) = self.generate_many([request], steps=steps, sampler=sampler, finish=finish, progress=progress)
+        return motion
 
+    @abstractmethod
     def generate_many(
         self,
         requests: Sequence[Request],
@@ -126,18 +131,6 @@ class Pipeline(ABC):
         Args:
             progress: Called with the fraction done of all of them.
         """
-        for n, request in enumerate(requests):
-            yield self.generate(
-                request.speech,
-                timeline=request.timeline,
-                speaker=request.speaker,
-                seed=request.seed,
-                seed_motion=request.seed_motion,
-                steps=steps,
-                sampler=sampler,
-                finish=finish,
-                progress=progress and (lambda share, n=n: progress((n + share) / len(requests))),
-            )
 
     @abstractmethod
     def hear(self, speech: Speech, num_frames: int) -> Hearing:
@@ -206,18 +199,15 @@ class Pipeline(ABC):
         assert self.windows is not None
         return self.num_windows(num_frames) * self.windows.hop_frames + self.windows.seed_frames
 
-    def _follows_speech_only(self, prompts: Sequence[Prompt], steps: int | None, sampler: str | None) -> None:
+    def _follows_speech_only(self, requests: Sequence[Request], steps: int | None, sampler: str | None) -> None:
         """Raise an error for what a model without text and diffusion is asked for."""
-        if prompts:
+        if any(request.timeline for request in requests):
             raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
         if steps is not None or sampler is not None:
             raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
 
-    def _completed(self, motion: Motion, finish: bool, progress: Progress | None) -> Motion:
-        motion = finished(steady(motion)) if finish else motion
-        if progress:
-            progress(1.0)
-        return motion
+    def _completed(self, motion: Motion, finish: bool) -> Motion:
+        return finished(steady(motion)) if finish else motion
 
     @property
     def ignores_words(self) -> str:
@@ -237,6 +227,18 @@ class Pipeline(ABC):
         if self.quirks != self.config.quirks:
             origin["quirks"] = "none"
         return origin
+
+
+def each_of(requests: Sequence[Request], progress: Progress | None) -> Iterator[tuple[Request, Progress]]:
+    """Requests to be met one after the other, each with what is to be told how far it is."""
+
+    def tell(done: int, share: float) -> None:
+        if progress:
+            progress((done + share) / len(requests))
+
+    for done, request in enumerate(requests):
+        yield request, partial(tell, done)
+        tell(done, 1.0)
 
 
 def decoded(

@@ -17,8 +17,7 @@ from cospeech.errors import ConfigError
 from cospeech.hearing import CharacterHearing
 from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze, speaker_row
 from cospeech.motion import Motion
-from cospeech.pipeline.base import Pipeline, Progress, one_thread_if, with_shape_of
-from cospeech.prompts import Prompt, of_parts
+from cospeech.pipeline.base import Pipeline, Progress, Request, each_of, one_thread_if, with_shape_of
 from cospeech.speech import Speech
 from cospeech.systems import MambaTalkModel
 
@@ -48,29 +47,24 @@ class MambaTalkPipeline(Pipeline):
         self._recogniser = checkpoint.recogniser  # loaded when something is heard: larger than the rest
 
     @torch.inference_mode()
-    def generate(
+    def generate_many(
         self,
-        speech: Speech,
+        requests: Sequence[Request],
         *,
-        upper: str = "",
-        hands: str = "",
-        lower: str = "",
-        whole: str = "",
-        strength: float = 1.0,
-        timeline: Sequence[Prompt] = (),
-        speaker: int | None = None,
-        seed: int = 0,
-        seed_motion: Motion | None = None,
         steps: int | None = None,
         sampler: str | None = None,
         finish: bool | None = None,
         progress: Progress | None = None,
-    ) -> Motion:
-        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
-        self._follows_speech_only([*prompts, *timeline], steps, sampler)
-        speaker = self.config.speaker if speaker is None else speaker
-        speaker_row(speaker, self.windows.num_speakers)  # an error now rather than when everything is heard
+    ) -> Iterator[Motion]:
+        self._follows_speech_only(requests, steps, sampler)
         finish = self.config.finish if finish is None else finish
+        for request, of_request in each_of(requests, progress):
+            yield self._generated(request, finish, of_request)
+
+    def _generated(self, request: Request, finish: bool, progress: Progress) -> Motion:
+        speech, seed_motion = request.speech, request.seed_motion
+        speaker = self.config.speaker if request.speaker is None else request.speaker
+        speaker_row(speaker, self.windows.num_speakers)  # an error now rather than when everything is heard
         num_frames = self.num_frames(speech, seed_motion)
         self._tell_of_words(speech)
         before = None if seed_motion is None else self.encode_seed(seed_motion)
@@ -79,9 +73,9 @@ class MambaTalkPipeline(Pipeline):
         motion = self.decode(codes, num_frames, before)
         if seed_motion is not None:
             motion = with_shape_of(motion, seed_motion)
-        motion = self._completed(motion, finish, progress)
         more = {"seed motion": "yes"} if seed_motion is not None else {}
-        return motion.with_metadata(self._origin(seed=str(seed), speaker=str(speaker)) | more)
+        origin = self._origin(seed=str(request.seed), speaker=str(speaker)) | more
+        return self._completed(motion, finish).with_metadata(origin)
 
     def hear(self, speech: Speech, num_frames: int) -> CharacterHearing:
         if self._recogniser is None:

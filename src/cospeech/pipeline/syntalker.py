@@ -22,7 +22,7 @@ from cospeech.motion import Motion
 from cospeech.nn import sampling
 from cospeech.nn.diffusion import cosine_schedule, respace
 from cospeech.pipeline.base import Pipeline, Progress, Request, decoded, one_thread_if, with_face_of
-from cospeech.prompts import Prompt, active, as_json, of_parts
+from cospeech.prompts import Prompt, active, as_json
 from cospeech.prompts import check as check_prompts
 from cospeech.sentences import Reader
 from cospeech.speech import Speech
@@ -62,32 +62,6 @@ class SynTalkerPipeline(Pipeline):
         self.motion_encoder = getattr(checkpoint.networks, "motion_encoder", None)
 
     @torch.inference_mode()
-    def generate(
-        self,
-        speech: Speech,
-        *,
-        upper: str = "",
-        hands: str = "",
-        lower: str = "",
-        whole: str = "",
-        strength: float = 1.0,
-        timeline: Sequence[Prompt] = (),
-        speaker: int | None = None,
-        seed: int = 0,
-        seed_motion: Motion | None = None,
-        steps: int | None = None,
-        sampler: str | None = None,
-        finish: bool | None = None,
-        progress: Progress | None = None,
-    ) -> Motion:
-        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
-        request = Request(speech, [*prompts, *timeline], speaker, seed, seed_motion)
-        steps = self._steps(sampler, steps)
-        take = self._begun(request)
-        (latents,) = self._sample([take], steps, sampler or "ddim", progress)
-        return self._ended(request, self.decode(latents, take.num_frames), steps, sampler, finish, progress)
-
-    @torch.inference_mode()
     def generate_many(
         self,
         requests: Sequence[Request],
@@ -98,6 +72,7 @@ class SynTalkerPipeline(Pipeline):
         progress: Progress | None = None,
     ) -> Iterator[Motion]:
         steps = self._steps(sampler, steps)
+        finish = self.config.finish if finish is None else finish
         takes = [self._begun(request) for request in requests]
         latents = self._sample(takes, steps, sampler or "ddim", progress)
         for n, (request, take, of_take) in enumerate(zip(requests, takes, latents, strict=True), 1):
@@ -117,14 +92,12 @@ class SynTalkerPipeline(Pipeline):
         motion: Motion,
         steps: int,
         sampler: str | None,
-        finish: bool | None,
-        progress: Progress | None = None,
+        finish: bool,
     ) -> Motion:
         """What is left to do when a motion is decoded."""
-        finish = self.config.finish if finish is None else finish
         if request.seed_motion is not None and "seed-face" in self.quirks:
             motion = with_face_of(motion, request.seed_motion)
-        motion = self._completed(motion, finish, progress)
+        motion = self._completed(motion, finish)
         how = f"{sampler or 'ddim'}, {steps} steps{'' if finish else ', no finish'}"
         origin = self._origin(seed=str(request.seed), sampler=how)
         if request.timeline:

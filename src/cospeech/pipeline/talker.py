@@ -13,8 +13,7 @@ from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError
 from cospeech.hearing import FrameHearing
 from cospeech.motion import Motion
-from cospeech.pipeline.base import Pipeline, Progress, decoded
-from cospeech.prompts import Prompt, of_parts
+from cospeech.pipeline.base import Pipeline, Progress, Request, decoded, each_of
 from cospeech.speech import Speech
 from cospeech.systems import TalkerModel
 
@@ -40,39 +39,33 @@ class TalkerPipeline(Pipeline):
         self.codebooks = [tokenizer.quantizer.codebooks[:stages] for tokenizer in self.tokenizers.values()]
 
     @torch.inference_mode()
-    def generate(
+    def generate_many(
         self,
-        speech: Speech,
+        requests: Sequence[Request],
         *,
-        upper: str = "",
-        hands: str = "",
-        lower: str = "",
-        whole: str = "",
-        strength: float = 1.0,
-        timeline: Sequence[Prompt] = (),
-        speaker: int | None = None,
-        seed: int = 0,
-        seed_motion: Motion | None = None,
         steps: int | None = None,
         sampler: str | None = None,
         finish: bool | None = None,
         progress: Progress | None = None,
-    ) -> Motion:
-        name = self.config.name
-        prompts = of_parts({"upper": upper, "hands": hands, "lower": lower, "whole": whole}, strength)
-        self._follows_speech_only([*prompts, *timeline], steps, sampler)
-        if speaker is not None:
+    ) -> Iterator[Motion]:
+        self._follows_speech_only(requests, steps, sampler)
+        finish = self.config.finish if finish is None else finish
+        for request, of_request in each_of(requests, progress):
+            yield self._generated(request, finish, of_request)
+
+    def _generated(self, request: Request, finish: bool, progress: Progress) -> Motion:
+        name, speech, seed = self.config.name, request.speech, request.seed
+        if request.speaker is not None:
             raise ConfigError(f"The model `{name}` knows one manner of speaking: leave the speaker out.")
-        if seed_motion is not None:
+        if request.seed_motion is not None:
             raise ConfigError(f"The model `{name}` cannot continue a motion: leave the seed motion out.")
         if not 0 <= seed < 2**63:
             raise ConfigError(f"`seed` must be 0 to 2^63 - 1, got {seed}.")
-        finish = self.config.finish if finish is None else finish
         self._tell_of_words(speech)
         num_frames = self.num_frames(speech)
         motion = self.decode(self.infer(self.hear(speech, num_frames), num_frames, progress, seed), num_frames)
-        motion = self._completed(motion, finish, progress)
-        return motion.with_metadata(self._origin(seed=str(seed), sampler="codes" + ("" if finish else ", no finish")))
+        origin = self._origin(seed=str(seed), sampler="codes" + ("" if finish else ", no finish"))
+        return self._completed(motion, finish).with_metadata(origin)
 
     def hear(self, speech: Speech, num_frames: int) -> FrameHearing:
         per_step = self.config.talker.frames_per_step
