@@ -14,6 +14,10 @@ pytest_plugins = ("local_host", "readers", "small_tmr")
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# librosa's compiled functions crash when several test processes have written them to one cache at the same time.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba" / _WORKER)
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
