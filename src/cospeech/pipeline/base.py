@@ -199,13 +199,6 @@ class Pipeline(ABC):
         assert self.windows is not None
         return self.num_windows(num_frames) * self.windows.hop_frames + self.windows.seed_frames
 
-    def _follows_speech_only(self, requests: Sequence[Request], steps: int | None, sampler: str | None) -> None:
-        """Raise an error for what a model without text and diffusion is asked for."""
-        if any(request.timeline for request in requests):
-            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
-        if steps is not None or sampler is not None:
-            raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
-
     def _completed(self, motion: Motion, finish: bool) -> Motion:
         return finished(steady(motion)) if finish else motion
 
@@ -229,16 +222,38 @@ class Pipeline(ABC):
         return origin
 
 
-def each_of(requests: Sequence[Request], progress: Progress | None) -> Iterator[tuple[Request, Progress]]:
-    """Requests to be met one after the other, each with what is to be told how far it is."""
+class SpeechOnly(Pipeline):
+    """A pipeline that follows nothing but speech, without diffusion: it makes one motion after the other."""
 
-    def tell(done: int, share: float) -> None:
-        if progress:
-            progress((done + share) / len(requests))
+    reads_text = batches = gives_joints = False
 
-    for done, request in enumerate(requests):
-        yield request, partial(tell, done)
-        tell(done, 1.0)
+    @torch.inference_mode()
+    def generate_many(
+        self,
+        requests: Sequence[Request],
+        *,
+        steps: int | None = None,
+        sampler: str | None = None,
+        finish: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Motion]:
+        if any(request.timeline for request in requests):
+            raise PromptError(f"The model `{self.config.name}` follows speech only: it cannot read text prompts.")
+        if steps is not None or sampler is not None:
+            raise ConfigError(f"The model `{self.config.name}` has no diffusion: leave steps and sampler out.")
+        finish = self.config.finish if finish is None else finish
+
+        def tell(done: int, share: float) -> None:
+            if progress:
+                progress((done + share) / len(requests))
+
+        for done, request in enumerate(requests):
+            yield self.make(request, finish, partial(tell, done))
+            tell(done, 1.0)
+
+    @abstractmethod
+    def make(self, request: Request, finish: bool, progress: Progress) -> Motion:
+        """The motion for one recording, see `generate`."""
 
 
 def decoded(

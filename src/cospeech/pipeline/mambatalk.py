@@ -5,7 +5,7 @@
 Axes: T frames of a window, P frames of its seed, F frames of all, C channels of motion (see `features.body_channels`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,14 @@ from cospeech.errors import ConfigError
 from cospeech.hearing import CharacterHearing
 from cospeech.models.mambatalk import BODY, PARTS, TRANSLATION, Heard, freeze, speaker_row
 from cospeech.motion import Motion
-from cospeech.pipeline.base import Pipeline, Progress, Request, each_of, one_thread_if, with_shape_of
+from cospeech.pipeline.base import Progress, Request, SpeechOnly, one_thread_if, with_shape_of
 from cospeech.speech import Speech
 from cospeech.systems import MambaTalkModel
 
 ROWS = 8  # windows that are heard at once
 
 
-class MambaTalkPipeline(Pipeline):
+class MambaTalkPipeline(SpeechOnly):
     """Codes of all body parts, chosen window by window; nothing in it is chance.
 
     The checkpoint's networks are taken over: they can no longer learn, nor be saved.
@@ -32,7 +32,7 @@ class MambaTalkPipeline(Pipeline):
 
     config: MambaTalkModel
     has_face = False  # but expressions of FLAME
-    has_chance = reads_text = batches = gives_joints = False
+    has_chance = False
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
         super().__init__(checkpoint, device, quirks, precision)
@@ -46,22 +46,7 @@ class MambaTalkPipeline(Pipeline):
         self.directory = checkpoint.directory
         self._recogniser = checkpoint.recogniser  # loaded when something is heard: larger than the rest
 
-    @torch.inference_mode()
-    def generate_many(
-        self,
-        requests: Sequence[Request],
-        *,
-        steps: int | None = None,
-        sampler: str | None = None,
-        finish: bool | None = None,
-        progress: Progress | None = None,
-    ) -> Iterator[Motion]:
-        self._follows_speech_only(requests, steps, sampler)
-        finish = self.config.finish if finish is None else finish
-        for request, of_request in each_of(requests, progress):
-            yield self._generated(request, finish, of_request)
-
-    def _generated(self, request: Request, finish: bool, progress: Progress) -> Motion:
+    def make(self, request: Request, finish: bool, progress: Progress) -> Motion:
         speech, seed_motion = request.speech, request.seed_motion
         speaker = self.config.speaker if request.speaker is None else request.speaker
         speaker_row(speaker, self.windows.num_speakers)  # an error now rather than when everything is heard

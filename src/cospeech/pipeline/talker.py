@@ -3,7 +3,7 @@
 Axes: S latent steps, T frames, P body parts, Q stages of codes, K codes, C latent channels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -13,20 +13,19 @@ from cospeech.checkpoint import Checkpoint
 from cospeech.errors import ConfigError
 from cospeech.hearing import FrameHearing
 from cospeech.motion import Motion
-from cospeech.pipeline.base import Pipeline, Progress, Request, decoded, each_of
+from cospeech.pipeline.base import Progress, Request, SpeechOnly, decoded
 from cospeech.speech import Speech
 from cospeech.systems import TalkerModel
 
 _HEARD = 256  # steps whose speech is encoded at a time
 
 
-class TalkerPipeline(Pipeline):
+class TalkerPipeline(SpeechOnly):
     """Goes on from step to step; what it has done it remembers."""
 
     config: TalkerModel
     windows = None
     has_chance = True
-    reads_text = batches = gives_joints = False
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu", quirks: str = "model", precision: str = "float32"):
         super().__init__(checkpoint, device, quirks, precision)
@@ -38,22 +37,7 @@ class TalkerPipeline(Pipeline):
         stages = self.config.talker.num_stages
         self.codebooks = [tokenizer.quantizer.codebooks[:stages] for tokenizer in self.tokenizers.values()]
 
-    @torch.inference_mode()
-    def generate_many(
-        self,
-        requests: Sequence[Request],
-        *,
-        steps: int | None = None,
-        sampler: str | None = None,
-        finish: bool | None = None,
-        progress: Progress | None = None,
-    ) -> Iterator[Motion]:
-        self._follows_speech_only(requests, steps, sampler)
-        finish = self.config.finish if finish is None else finish
-        for request, of_request in each_of(requests, progress):
-            yield self._generated(request, finish, of_request)
-
-    def _generated(self, request: Request, finish: bool, progress: Progress) -> Motion:
+    def make(self, request: Request, finish: bool, progress: Progress) -> Motion:
         name, speech, seed = self.config.name, request.speech, request.seed
         if request.speaker is not None:
             raise ConfigError(f"The model `{name}` knows one manner of speaking: leave the speaker out.")
