@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cospeech import collision, limits, skeleton
+from cospeech import collision, limits, rotation, skeleton
 from cospeech.body import joint_positions, joint_transforms, mannequin
 from cospeech.data import gait, standing
 from cospeech.finish import finish, steady
@@ -128,6 +128,24 @@ def test_who_crouches_low_lifts_the_heels_and_keeps_the_hands_outside():
     assert physics.below_floor_cm(joints(low)) < 1e-3
     assert physics.slide_cm_s(joints(low), 30) < 1
     assert physics.hands_inside_share(transforms(low)) == 0
+
+
+def test_who_crouches_with_knees_apart_brings_them_together():
+    share = np.sin(np.pi * np.arange(120) / 119)[:, None]
+    poses = np.zeros((120, 55, 3))
+    bent = rotation.axis_angle_to_matrix(share * [-1.2, 0, 0])
+    for (hip, knee, ankle), outwards in zip(LEGS, (0.9, -0.9), strict=True):
+        turned = rotation.axis_angle_to_matrix(share * [0, outwards, 0]) @ bent
+        poses[:, hip] = rotation.matrix_to_axis_angle(turned)
+        poses[:, [knee, ankle], 0] = share * [1.9, -0.7]
+    together = finish(Motion(poses, np.tile(skeleton.REST_TRANSLATION, (120, 1))))
+    hips, knees, ankles = (list(side) for side in zip(*LEGS, strict=True))
+    assert np.degrees(limits.excess(poses)[:, hips].max()) > 5
+    assert np.degrees(limits.excess(together.poses)[:, hips].max()) < 0.6
+    found = joints(together)
+    assert found[60, 0, 1] < 0.85 * found[0, 0, 1]  # it is still low
+    assert np.ptp(found[60, knees, 0]) > np.ptp(found[60, ankles, 0]) + 0.1  # and its knees are apart
+    assert physics.below_floor_cm(found) < 1e-3
 
 
 def test_feet_of_who_stands_hold_their_places(talk, finished):

@@ -6,7 +6,8 @@
    (`steps`).
 3. The pelvis goes where the places of the feet put it, and low enough for both legs to reach them.
 4. Each leg is bent and turned so that the foot is where it was planned; its knee stays a hinge. In a deep
-   crouch heels rise from the floor and the pelvis stays higher, as far as ankles and hips cannot bend.
+   crouch heels rise from the floor, the pelvis stays higher and knees come together, as far as ankles and hips cannot
+   bend or spread.
 
 After Kovar et al. 2002, Footskate Cleanup for Motion Capture Editing, SCA. Sides: left, right.
 """
@@ -37,6 +38,7 @@ BLEND_S = 0.15  # before and after standing
 RISE_S = 0.2  # from when a foot comes to stand until it carries as much as the other
 CROUCH_ROUNDS = 4  # a heel that rises changes the whole leg
 RISES_M_RAD = 0.3  # of the pelvis, for hips to be bent less: a little under the length of the thigh
+CLOSES = 0.6  # turn of a knee round the line from ankle to hip, for a bent thigh to be spread less: sin(a) / a or so
 STEP_HEIGHT, HIGHEST_STEP_M = 0.25, 0.05  # of a step's length, and at most
 FLAT, ROLLING = np.radians((15, 35))  # tilts of the foot at which its sole is still put flat, and no longer
 # A leg is stretched to the first part of its length, farther only if it was before, and to the second at most: near
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
     balls: np.ndarray  # (T, 2, 3)
     feet: np.ndarray  # (T, 2, 3, 3) rotations of the ankle joints
     toes: np.ndarray  # (T, 2, 3, 3) rotations of the joints at the balls
+    knees: np.ndarray  # (T, 2) radians by which knees go round the line from ankle to hip
 
 
 def stand(poses: np.ndarray, translation: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -87,11 +90,12 @@ def stand(poses: np.ndarray, translation: np.ndarray, fps: float) -> tuple[np.nd
     solved = _solve(poses, legs, path, plan)
     for _ in range(CROUCH_ROUNDS):
         hips, ankles = (_too_far_bent(solved, joints, fps) for joints in (_HIPS, _ANKLES))
-        if not hips.any() and not ankles.any():
+        spread = _too_far_spread(solved, fps)
+        if not hips.any() and not ankles.any() and not spread.any():
             break
         path[:, 1] += RISES_M_RAD * hips.max(axis=1)
         lift = rotation.axis_angle_to_matrix(ankles[..., None] * [1.0, 0.0, 0.0])  # of the heel, about the ball
-        plan = plan._replace(feet=plan.feet @ lift)
+        plan = plan._replace(feet=plan.feet @ lift, knees=plan.knees - CLOSES * spread)
         solved = _solve(poses, legs, path, plan)
     path[:, [0, 2]] += translation[0, [0, 2]] - path[0, [0, 2]]
     return solved, path
@@ -249,7 +253,7 @@ def _plan(stands: list[list[Stand]], legs: Legs, path: np.ndarray, fps: float) -
     ankles = _ankles(balls, feet)
     below = np.minimum(balls[..., 1] - standing[_BALL, 1], ankles[..., 1] - standing[_ANKLE, 1])
     balls[..., 1] -= np.minimum(below, 0)
-    return Plan(balls, feet, toes)
+    return Plan(balls, feet, toes, np.zeros(balls.shape[:2]))
 
 
 def _held(stands: list[Stand], num_frames: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -329,6 +333,18 @@ def _too_far_bent(poses: np.ndarray, joints: list[int], fps: float) -> np.ndarra
     return cover(np.where(bent > limits.SOFT, bent, 0), BLEND_S * fps)
 
 
+def _too_far_spread(poses: np.ndarray, fps: float) -> np.ndarray:
+    """(T, 2) radians by which thighs are spread or turned out to the left beyond their ranges, and around it.
+
+    To the right they are negative.
+    """
+    angles, axes = limits.coordinates(poses)[:, _HIPS], slice(limits.Y, None)
+    left, right = angles - limits.HIGH[_HIPS], limits.LOW[_HIPS] - angles
+    left, right = (far[..., axes].max(axis=-1) for far in (left, right))
+    left, right = (cover(np.where(far > limits.SOFT, far, 0), BLEND_S * fps) for far in (left, right))
+    return left - right
+
+
 def _full_length() -> np.ndarray:
     """(2,) metres from hip to ankle of a straight leg."""
     bones = np.diff(_rest()[0][[[1, 2], [3, 4], [5, 6]]], axis=0)
@@ -349,6 +365,8 @@ def _solve(poses: np.ndarray, legs: Legs, path: np.ndarray, plan: Plan) -> np.nd
     hips = legs.rotations[:, _HIP]
     reach = (hips @ (thigh + (bend @ shank[..., None])[..., 0])[..., None])[..., 0]
     hips = rotation.rotation_between(reach, wanted) @ hips
+    upwards = -wanted / np.linalg.norm(wanted, axis=-1, keepdims=True)
+    hips = rotation.axis_angle_to_matrix(plan.knees[..., None] * upwards) @ hips
     feet, toes = plan.feet, plan.toes
     solved = poses.copy()
     pelvis = legs.rotations[:, [_PELVIS]]
