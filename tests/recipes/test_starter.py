@@ -47,3 +47,16 @@ def test_a_denoiser_is_not_kept_when_other_networks_are_trained_again(tmp_path):
 def test_a_device_that_is_not_there_is_said_first(tmp_path):
     with pytest.raises(ConfigError, match="accelerator"):
         starter.make(MakeStarter(tmp_path, tmp_path, accelerator="abacus"))
+
+
+def test_what_is_trained_over_a_starter_knows_which_it_was(tmp_path):
+    store(tmp_path / "open", f"starter-open, version {CORPUS_VERSION}")
+    assert starter.made_as(tmp_path / "open" / "store") == "starter-open"
+    store(tmp_path / "other", "beat2")
+    with pytest.raises(ConfigError, match="was not made for starter or starter-open"):
+        starter.made_as(tmp_path / "other" / "store")
+
+
+def test_speakers_alone_are_neither_acting_nor_silent():
+    found = {name: set(starter.of_speakers(one.shares["diffusion"])) for name, one in starter.STARTERS.items()}
+    assert found == {"starter": {"synthetic", "beat2"}, "starter-open": {"synthetic"}}

@@ -40,8 +40,8 @@ def train(
             `TrainEmbedder` (see `cospeech.recipes`), or, with --store, the name of published ones: syntalker-s/upper,
             /hands, /lower, /lower_trans, syntalker-t/upper, /hands, /lower, mambatalk/face, /upper, /hands, /lower,
             /translation for an autoencoder, of a tmr syntalker-t, of an embedder emage. For a starter, the folder with
-            the data sets named in its CARD; for starter-mambatalk the run of starter; for a syntalker and mambatalk, a
-            store.
+            the data sets named in its CARD; for starter-mambatalk the run of either starter; for a syntalker and
+            mambatalk, a store.
         out: Run directory: gets config, versions, log and weights.
         set: A setting to change, such as training.steps=1000; for a syntalker and mambatalk one of their networks',
             such as diffusion.training.steps=1000 or network.training.steps=1000. May be given several times.

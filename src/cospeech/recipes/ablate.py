@@ -36,7 +36,6 @@ from cospeech.recipes.tokenizer import TrainTokenizer
 from cospeech.systems import SynTalkerModel, SynTalkerNetworks
 
 PART = "upper"
-SPEAKING = ("synthetic", "beat2")  # sources of people who talk and are asked for nothing
 MEASURES = (
     *("wrists follow the energy", "stroke to stress, of shuffled", "strokes a minute", "wrist speed, m/s"),
     *("wrist speed, 95th percentile, m/s", "rest inside speech", "wrist jerk, m/s^3"),
@@ -75,8 +74,8 @@ VARIANTS = (
     Variant("half the training steps", longer=0.5),
     Variant("twice the training steps", longer=2.0),
     Variant("no guidance", guidance=1.0),
-    Variant("guidance 1.5", guidance=1.5),
-    Variant("guidance 3", guidance=3.0),
+    Variant("guidance 2", guidance=2.0),
+    Variant("guidance 4", guidance=4.0),
     Variant("latents snapped to codes", snap=True),
     Variant("10 diffusion steps", steps=10),
     Variant("50 diffusion steps", steps=50),
@@ -141,8 +140,7 @@ def train(variant: Variant, run: Path, steps: int, accelerator: str) -> SynTalke
             tokenizer.train(config, of_part)
     model = replace(starter.DENOISER, parts=(PART,), code_dim=code_dim, style_dim=None)  # nothing is read here
     training = Training(round(steps * trained.longer), 32, lr=5e-4, accelerator=accelerator)
-    shares = load_json(TrainDiffusion, run / "diffusion" / "config.json").sources
-    shares = {source: share for source, share in shares.items() if source in SPEAKING}
+    shares = starter.of_speakers(starter.STARTERS[starter.made_as(run / "store")].shares["diffusion"])
     config = TrainDiffusion(store, {PART: of_part}, shares, model, training, variant.beta, starter.LOSS_WEIGHTS)
     if not is_finished(folder / "diffusion", config, "denoiser.safetensors"):
         diffusion.train(config, folder / "diffusion")

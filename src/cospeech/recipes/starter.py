@@ -80,6 +80,7 @@ STARTERS = {
         data="starter_open_data.md",
     ),
 }
+SPEAKING = ("synthetic", "beat2")  # sources of people who talk and are asked for nothing
 CORPUS_VERSION = 7  # to be raised with every change to `cospeech.data` that makes other clips
 GUIDANCE = GuidanceConfig(
     speech=2.5, prompt=2.5, prompt_of={"lower_trans": 3.5}, hears_under_prompt=(), hands_go_along=True
@@ -179,6 +180,19 @@ def _prepare(config: MakeStarter, store: Path) -> None:
             f"{store}: holds the corpus of {found or 'something else'}, not of {corpus}. Choose another directory or "
             "remove it."
         )
+
+
+def made_as(store: Path) -> str:
+    """The name of the starter that a store was made for."""
+    name = Store(store).corpus.partition(",")[0]
+    if name not in STARTERS:
+        raise ConfigError(f"{store}: was not made for {' or '.join(STARTERS)}.")
+    return name
+
+
+def of_speakers(shares: Mapping[str, float]) -> dict[str, float]:
+    """Of the shares of sources those of people who talk and are asked for nothing."""
+    return {source: share for source, share in shares.items() if source in SPEAKING}
 
 
 def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokenizer:

@@ -30,7 +30,7 @@ from cospeech.formats.output import replacing
 from cospeech.models.talker import Talker, TalkerConfig, losses
 from cospeech.recipes.diffusion import TrainedTokenizer
 from cospeech.recipes.loop import Run, Training, is_finished
-from cospeech.recipes.starter import PARTS, STARTERS, measures
+from cospeech.recipes.starter import PARTS, STARTERS, made_as, measures, of_speakers
 from cospeech.recipes.tokenizer import Mirror, TrainTokenizer, part_vectors, versions
 from cospeech.systems import TalkerModel
 
@@ -174,15 +174,14 @@ def _batch(config: TrainTalker, items: Sequence[Item], cuts: Sequence[tuple[int,
 
 # --- the one that is shipped ----------------------------------------------------------------------------------------
 
-NAME, STARTER = "starter-mambatalk", "starter"
+NAME = "starter-mambatalk"
 # Of a width at which it has less than 12 MB together with the tokenizers.
 MODEL = TalkerConfig(parts=PARTS, width=224, mlp_width=448, temperature={"face": 0.0})
-SHARES = {"synthetic": 0.9, "beat2": 0.1}
 
 
 @dataclass(frozen=True)
 class MakeTalker:
-    starter: Path  # its run directory: store and tokenizers
+    starter: Path  # the run directory of either starter: store and tokenizers
     out: Path
     steps: int = 12_000
     batch: int = 32
@@ -194,7 +193,8 @@ def make(config: MakeTalker) -> Path:
     checkpoints.check_target(config.out / "checkpoint")
     training = Training(config.steps, config.batch, lr=1e-3, weight_decay=0.01, accelerator=config.accelerator)
     runs = {part: config.starter / part for part in MODEL.parts}
-    whole = TrainTalker(config.starter / "store", runs, SHARES, MODEL, training)
+    store = config.starter / "store"
+    whole = TrainTalker(store, runs, of_speakers(STARTERS[made_as(store)].shares["diffusion"]), MODEL, training)
     run = config.out / "talker"
     if not is_finished(run, whole, RESULT):
         train(whole, run)
@@ -204,9 +204,10 @@ def make(config: MakeTalker) -> Path:
 def export(out: Path) -> Path:
     """Put talker and tokenizers together as one checkpoint directory."""
     settings = load_json(TrainTalker, out / "talker" / "config.json")
+    starter = made_as(settings.store)
     tokenizers = {part: TrainedTokenizer.load(settings.tokenizers[part]) for part in settings.model.parts}
     of_parts = {part: each.model.config for part, each in tokenizers.items()}
-    config = TalkerModel(NAME, STARTERS[STARTER].licence, settings.model, of_parts)
+    config = TalkerModel(NAME, STARTERS[starter].licence, settings.model, of_parts)
     networks = config.build()
     networks.talker.load_state_dict(load_file(out / "talker" / RESULT))
     statistics: dict[str, Tensor] = {}
@@ -216,18 +217,18 @@ def export(out: Path) -> Path:
     directory = out / "checkpoint"
     unmeasured = Checkpoint(config, networks.eval().requires_grad_(False), statistics)
     checkpoints.save(unmeasured, directory)
-    checkpoints.save(replace(unmeasured, card=_card(out, directory, settings)), directory)
+    checkpoints.save(replace(unmeasured, card=_card(out, directory, settings, starter)), directory)
     return directory
 
 
-def _card(out: Path, directory: Path, settings: TrainTalker) -> str:
+def _card(out: Path, directory: Path, settings: TrainTalker, starter: str) -> str:
     versions = json.loads((out / "talker" / "versions.json").read_text())
     folder = files("cospeech.recipes")
     networks = checkpoints.load(directory).networks
     return Template((folder / "starter_mambatalk_card.md").read_text(encoding="utf-8")).substitute(
         name=NAME,
-        starter=STARTER,
-        data=(folder / STARTERS[STARTER].data).read_text(encoding="utf-8").strip(),
+        starter=starter,
+        data=(folder / STARTERS[starter].data).read_text(encoding="utf-8").strip(),
         parameters=f"{sum(p.numel() for p in networks.parameters()) / 1e6:.1f} million",
         steps=settings.training.steps,
         machine=f"Trained on {versions['device']}.",
