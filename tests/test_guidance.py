@@ -89,6 +89,15 @@ def test_speech_is_followed_further_with_and_without_prompts():
     assert (upper[0], hands[0], lower[0]) == (2.5 + 4, 1 + 4, 2.5)
 
 
+def test_parts_may_follow_the_speech_otherwise():
+    table = {(True, None): 2.0, (False, None): 1.0}
+    follow = mixed(CONFIG, GuidanceConfig(speech_of={"hands": 3.0}), {})
+    upper, hands, lower = follow(predictions(follow, table))[0, 0].chunk(3)
+    assert (upper[0], hands[0], lower[0]) == (2, 1 + 3, 2)
+
+
 def test_impossible_guidance_is_refused():
     with pytest.raises(ConfigError, match="`prompt`"):
         GuidanceConfig(prompt=-1)
+    with pytest.raises(ConfigError, match="`upper`"):
+        GuidanceConfig(speech_of={"upper": 11})

@@ -23,6 +23,7 @@ class GuidanceConfig:
 
     Args:
         speech: How much further than with no speech the motion goes with it, equation 6 of [1]; 1: as the network says.
+        speech_of: That of body parts that need another one.
         prompt: The same of a text prompt of strength 1.
         prompt_of: That of body parts that need another one.
         hears_under_prompt: The body parts that follow the speech also while they follow a prompt.
@@ -31,13 +32,14 @@ class GuidanceConfig:
     """
 
     speech: float = 1.0
+    speech_of: dict[str, float] = field(default_factory=dict)
     prompt: float = 4.0
     prompt_of: dict[str, float] = field(default_factory=dict)
     hears_under_prompt: tuple[str, ...] = ("upper",)
     hands_go_along: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in {"speech": self.speech, "prompt": self.prompt, **self.prompt_of}.items():
+        for name, value in {"speech": self.speech, "prompt": self.prompt, **self.speech_of, **self.prompt_of}.items():
             if not 0 <= value <= 10:
                 raise ConfigError(f"`{name}` of `guidance` must be 0 to 10, got {value}.")
 
@@ -78,14 +80,15 @@ def mixed(config: DenoiserConfig, guidance: GuidanceConfig, styles: Mapping[str,
     Args:
         styles: Part -> styles, whose weights together are at most 1 at every step.
     """
-    if not any(styles.values()) and guidance.speech == 1:
+    if not any(styles.values()) and guidance.speech == 1 and not guidance.speech_of:
         return plain(config)
     rows: list[Tensor] = []
     steps = config.window_steps
     mix = torch.zeros(2, steps, len(config.parts), config.code_dim)  # speech, neither; rows of styles follow
     of_style: list[Tensor] = []
     for i, part in enumerate(config.parts):
-        hears, neither = torch.full((steps,), guidance.speech), torch.full((steps,), 1 - guidance.speech)
+        by_speech = guidance.speech_of.get(part, guidance.speech)
+        hears, neither = torch.full((steps,), by_speech), torch.full((steps,), 1 - by_speech)
         for styled in styles.get(part, ()):
             row = next((n for n, other in enumerate(rows) if torch.equal(other, styled.style)), len(rows))
             if row == len(rows):
@@ -95,7 +98,7 @@ def mixed(config: DenoiserConfig, guidance: GuidanceConfig, styles: Mapping[str,
             of_style[row][:, i] += far[:, None]
             neither = neither - far
             if part not in guidance.hears_under_prompt:
-                deaf = guidance.speech * min(styled.strength, 1.0) * styled.weight  # a weak prompt leaves some speech
+                deaf = by_speech * min(styled.strength, 1.0) * styled.weight  # a weak prompt leaves some speech
                 hears, neither = hears - deaf, neither + deaf
         mix[0, :, i], mix[1, :, i] = hears[:, None], neither[:, None]
     mix = torch.cat([mix, torch.stack(of_style)] if rows else [mix]).flatten(2)

@@ -156,6 +156,15 @@ def test_the_other_hand_goes_on_talking(talking):
     assert change[: performed.start, right].max() < 0.02
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_hand_that_is_held_goes_on_with_small_beats(side, talking):
+    performed = perform(f"point_forward_{side}", 210, 30, np.random.default_rng(4), talking, lasts=True)
+    held, wrist = slice(performed.there + 15, performed.end), skeleton.INDEX[f"{side}_wrist"]
+    talked, beats = (np.diff(positions(motion)[held, wrist, 1]) for motion in (talking, performed.motion))
+    assert np.corrcoef(talked, beats)[0, 1] > 0.7
+    assert 0.1 < beats.std() / talked.std() < 0.6
+
+
 def test_left_is_the_mirror_image_of_right(talking):
     right = perform("raise_right_hand", 210, 30, np.random.default_rng(7), talking)
     left = perform("raise_left_hand", 210, 30, np.random.default_rng(7), talking.mirror())

@@ -154,9 +154,14 @@ def test_the_mouth_rests_in_pauses(face):
 def test_louder_syllables_open_wider(voice, timed):
     samples, phones = voice
     quiet_first = samples * np.where(np.arange(len(samples)) < 1.6 * RATE, 0.35, 1.0).astype(np.float32)
-    face = faces.plant(quiet_first, 120, FPS, [], np.random.default_rng(2), phones if timed else None)
-    loud, quiet = (weight(during(face, phones, "a", number), "jawOpen").max() for number in (3, 0))
-    assert loud > 1.3 * quiet > 0.05
+    opened = []
+    for seed in range(12):
+        face = faces.plant(quiet_first, 120, FPS, [], np.random.default_rng(seed), phones if timed else None)
+        opened.append([weight(during(face, phones, "a", number), "jawOpen").max() for number in (3, 0)])
+    loud, quiet = np.transpose(opened)
+    assert loud.mean() > 1.15 * quiet.mean() > 0.05
+    assert 0.1 < np.std(loud / loud.mean()) < 0.5  # people differ, and none says it twice the same
+    assert min(loud) > 0.12
 
 
 def test_the_sound_alone_tells_vowels_apart(voice):
@@ -173,7 +178,7 @@ def test_the_jaw_follows_the_energy(voice):
     samples = np.tile(voice[0], 3)
     envelope = prosody.energy_envelope(samples, 360, FPS)
     jaw = weight(faces.plant(samples, 360, FPS, [], np.random.default_rng(0)), "jawOpen")
-    assert np.corrcoef(jaw, envelope)[0, 1] > 0.75
+    assert 0.6 < np.corrcoef(jaw, envelope)[0, 1] < 0.9  # real jaws go with the voice roughly
 
 
 def test_the_lips_of_the_shipped_body_meet(face, voice):

@@ -23,6 +23,7 @@ from cospeech.data.stored import ClipInfo, StoredClip
 from cospeech.errors import DataError
 from cospeech.finish import finish
 from cospeech.motion import Motion
+from cospeech.smoothing import smooth
 
 FPS = 30
 _MARGIN_S = 0.3  # before and after an action
@@ -32,6 +33,9 @@ _HOLD_S = (0.4, 1.6)
 _OVERLAP_S = 0.1  # a movement begins before the one before it has ended
 _BACK_S = 0.85
 _CAPTIONS = 12  # of a clip
+# Hands of who talks and holds them somewhere go on with small beats: a part of what they would have done. McNeill 1992,
+# Hand and Mind: beats over a gesture that is held.
+_BEATS, _BEATS_S, _BEATS_M = (0.2, 0.5), 0.6, 0.1
 # Clips in which an action begins, goes on, or ends: their share, and how long people are watched for them. Of the last
 # two only what comes after the action is in full swing is kept.
 _KINDS = {"begins": (0.55, (4.8, 5.4)), "goes on": (0.2, (7.0, 8.0)), "ends": (0.25, (8.0, 9.0))}
@@ -149,7 +153,8 @@ def perform(
         if over is not None and action.parts == ("lower",):
             action = action.with_free_hands()
         score = _play(action, num_frames, fps, rng, lasts)
-        motion, start, there, end = _follow(score, base, rng), score.start, score.there, score.end
+        beats = None if over is None or action.cycle else rng.uniform(*_BEATS) * min(action.freedom / 0.025, 1.0)
+        motion, start, there, end = _follow(score, base, rng, beats), score.start, score.there, score.end
     texts = list(_captions(action))
     chosen = (texts[0], *rng.permutation(texts[1:])[: _CAPTIONS - 1].tolist())
     motion = finish(motion)
@@ -259,10 +264,13 @@ def _reach(
             score.taken[part].go([1.0], at, at + length)
 
 
-def _follow(score: _Score, base: Motion, rng: np.random.Generator) -> Motion:
+def _follow(score: _Score, base: Motion, rng: np.random.Generator, beats: float | None) -> Motion:
     poses = base.poses.astype(np.float64)
     for side, taken in score.taken.items():
-        _move_arm(poses, side, score.values(side), taken.values(len(base)), base.fps, rng)
+        hand = score.values(side)
+        if beats is not None:
+            hand[:, :3] += beats * _quick_part(base, side)
+        _move_arm(poses, side, hand, taken.values(len(base)), base.fps, rng)
     _lift_shoulders(poses, score.values("shoulders"))
     for joint in ("spine1", "spine2", "spine3"):
         standing.turn(poses, joint, score.values("trunk") / 3)
@@ -302,6 +310,17 @@ def _move_arm(
     posed = poses.copy()
     arms.pose_arm(posed, side, wrist, hand[:, 3:6], shape, hand[:, 12], swivel)
     poses[:, _ARM[side]] = _mix(poses[:, _ARM[side]], posed[:, _ARM[side]], taken)
+
+
+def _quick_part(base: Motion, side: str) -> np.ndarray:
+    """(T, 3) how a wrist leaves the place where it is for a while: metres, in the chest's frame, as of a left arm."""
+    body = joint_transforms(mannequin(), base.poses, base.translation)
+    chest, wrist = skeleton.INDEX["spine3"], skeleton.INDEX[f"{side}_wrist"]
+    from_chest = (body.positions[:, wrist] - body.positions[:, chest])[:, None] @ body.rotations[:, chest]
+    path = from_chest[:, 0] * [1.0 if side == "left" else -1.0, 1.0, 1.0]
+    quick = path - smooth(path, _BEATS_S * base.fps, "values")
+    length = np.linalg.norm(quick, axis=1, keepdims=True)
+    return quick * np.tanh(length / _BEATS_M) * _BEATS_M / np.maximum(length, 1e-6)
 
 
 def _lift_shoulders(poses: np.ndarray, lift: np.ndarray) -> None:

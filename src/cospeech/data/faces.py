@@ -1,6 +1,8 @@
 """Planted faces: lips that shape the sounds, brows that stress them, eyes that look and blink.
 
-Louder syllables open the mouth wider; its shapes are those of `mouth`. Gaze moves in saccades of a size and a rest
+The shapes of the mouth are those of `mouth`. Louder syllables open it a little wider; how wide the same sound is opened
+differs from syllable to syllable and from phrase to phrase, as people speak as clearly as they need to [5]: jaws of
+talkers go with the loudness of their voices only roughly. Gaze moves in saccades of a size and a rest
 between them as measured in talking people, with the main sequence [1]. Blinks come at log-normal intervals, quick down
 and slower up, more often at the end of a phrase and with a large saccade [2, 3]; lids follow the eyes. Brows rise on
 some of the accents [4].
@@ -9,6 +11,7 @@ some of the accents [4].
 [2] Bentivoglio et al. 1997, Analysis of blink rate patterns in normal subjects, Movement Disorders 12(6)
 [3] Trutoiu et al. 2011, Modeling and animating eye blinks, ACM Transactions on Applied Perception 8(3)
 [4] Cave et al. 1996, About the relationship between eyebrow movements and F0 variations, ICSLP
+[5] Lindblom 1990, Explaining phonetic variation: a sketch of the H&H theory
 
 Axes: T frames. A phrase lies between pauses of `_PAUSE_S`.
 """
@@ -27,6 +30,7 @@ from cospeech.smoothing import ease, smooth
 
 _JAW_HZ = 7.0  # nothing in the mouth moves quicker, but for lips that close
 _WIDEST = 0.65  # jawOpen: nobody who talks opens wider
+_EFFORT, _EFFORT_S = 0.4, (0.12, 0.7)  # by which part the opening varies at most, from syllable to syllable, by phrase
 _QUIET, _LOUD = 0.05, 0.22  # of the voice's level: from a mouth at rest to one that speaks
 _STOP_S = 0.17  # a shorter silence is a stop
 _PAUSE_S = 0.3  # a longer one ends a phrase
@@ -82,7 +86,7 @@ def plant(
     mouth = spoken(phones, num_frames, fps) if phones else heard(samples, num_frames, fps)
     speaking = _speaking(envelope, fps)
     face = _Face(np.zeros((num_frames, len(skeleton.ARKIT))), persona.lopsided)
-    talk = _move_mouth(face, mouth, envelope, speaking, persona, fps)
+    talk = _move_mouth(face, mouth, envelope, speaking, persona, fps, rng)
     starts, ends = _phrases(speaking, fps)
     _live(face, speaking, talk, ends, persona, fps, rng)
     shifts = _look(face, starts, persona, fps, rng)
@@ -129,13 +133,21 @@ def _speaking(envelope: np.ndarray, fps: float) -> np.ndarray:
 
 
 def _move_mouth(
-    face: _Face, mouth: Mouth, envelope: np.ndarray, speaking: np.ndarray, persona: Persona, fps: float
+    face: _Face,
+    mouth: Mouth,
+    envelope: np.ndarray,
+    speaking: np.ndarray,
+    persona: Persona,
+    fps: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Returns (T,) how much the mouth speaks."""
     frames = np.sqrt(np.log(2) / 2) / (2 * np.pi) * fps / _JAW_HZ
     talk = smooth(speaking, frames, "values")
-    loud = 0.25 + 0.75 * smooth(np.minimum(envelope, 1.8), frames, "values") ** 0.6
-    opening = smooth(mouth.opening * loud * speaking, frames, "values")
+    loud = 0.5 + 0.5 * smooth(np.minimum(envelope, 1.8), frames, "values") ** 0.6
+    varied = sum(smooth_noise(len(envelope), 1, seconds, fps, rng)[:, 0] for seconds in _EFFORT_S)
+    effort = 1 + _EFFORT * np.tanh(varied)
+    opening = smooth(mouth.opening * loud * effort * speaking, frames, "values")
     rounding, spreading = (
         persona.articulation * smooth(shape, frames, "values") for shape in (mouth.rounding, mouth.spreading)
     )
