@@ -60,7 +60,7 @@ def test_hands_are_still_in_silence_and_move_in_speech(planted):
 def test_the_jaw_follows_the_sound(planted):
     jaw = planted.motion.face[:, skeleton.JAW_OPEN]
     for middle in LOUD_S:
-        assert jaw[round(middle * 30)] > 0.15
+        assert jaw[round(middle * 30)] > 0.1  # how wide differs from syllable to syllable
     assert jaw[240:].max() < 0.05
     np.testing.assert_allclose(planted.motion.poses[:, skeleton.JAW, 0], 0.30 * jaw, atol=1e-6)
 
