@@ -413,7 +413,8 @@ def test_a_prompt_to_a_model_without_text_is_one_line(part, refused, speech_wav,
     refused("generate", speech_wav, tmp_path / "talk.npz", *options, match="cannot read text prompts")
 
 
-def test_the_starter_does_what_it_is_told_as_it_is_installed(tmp_path):
+@pytest.mark.parametrize("model", ["starter", "starter-open"])
+def test_a_starter_does_what_it_is_told_as_it_is_installed(model, tmp_path):
     from cospeech.body import joint_positions, mannequin
     from cospeech.skeleton import INDEX
 
@@ -421,7 +422,8 @@ def test_the_starter_does_what_it_is_told_as_it_is_installed(tmp_path):
     others = []
     for side, other in (("right", "left"), ("left", "right")):
         out = tmp_path / f"{side}.npz"
-        assert cli.main(["generate", str(talk), str(out), "--upper", f"raises the {side} hand"]) == 0
+        options = ["--model", model, "--upper", f"raises the {side} hand"]
+        assert cli.main(["generate", str(talk), str(out), *options]) == 0
         motion = load_motion(out)
         joints = joint_positions(mannequin("light"), motion.poses, motion.translation)
         above = {each: joints[:, INDEX[f"{each}_wrist"], 1] > joints[:, INDEX["spine3"], 1] for each in (side, other)}
