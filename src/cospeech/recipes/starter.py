@@ -209,7 +209,7 @@ def tokenizer_config(config: MakeStarter, store: Path, part: str) -> TrainTokeni
         beta=0.1,
         velocity_weight=2.0,
         acceleration_weight=2.0,
-        pelvis_weight=5.0,  # seldom turned far, but when it is, everything is
+        pelvis_weight=5.0,  # seldom turned or moved far, but when it is, everything is
     )
 
 

@@ -35,7 +35,7 @@ class TrainTokenizer:
     beta: float = 1.0  # where the smooth L1 losses turn from square to straight; published: 1
     velocity_weight: float = 0.0  # of changes from frame to frame; published: 0
     acceleration_weight: float = 0.0  # of changes of these changes
-    pelvis_weight: float = 1.0  # of the rotation of the whole body, in parts that have it as such; published: 1
+    pelvis_weight: float = 1.0  # of rotation and translation of the whole body, in parts that have them; published: 1
     commitment_weight: float = 0.02
     std_floor: float = 0.02  # channels that hardly move are not blown up; published: 0
     motion: Literal["rotations", "humanml3d"] = "rotations"  # what vectors are made of, as in `SynTalkerModel`
@@ -81,8 +81,12 @@ def train(config: TrainTokenizer, directory: Path) -> None:
 def channel_weights(config: TrainTokenizer) -> torch.Tensor:
     """(C,) of the channels in the loss."""
     weights = torch.ones(config.model.channels)
-    if config.motion == "rotations" and skeleton.INDEX["pelvis"] in features.layout(config.part).joints:
-        weights[:6] = config.pelvis_weight  # joints are in ascending order
+    if config.motion == "rotations":
+        part = features.layout(config.part)
+        if skeleton.INDEX["pelvis"] in part.joints:
+            weights[:6] = config.pelvis_weight  # joints are in ascending order
+        if part.translation:
+            weights[-3:] = config.pelvis_weight
     return weights
 
 
