@@ -37,6 +37,14 @@ class PartLayout:
     def channels(self) -> int:
         return 6 * len(self.joints) + 3 * self.translation + len(skeleton.ARKIT) * self.face
 
+    @property
+    def whole_body(self) -> list[int]:
+        """Channels that turn or move the body as a whole: those of the pelvis and of the translation."""
+        turns = [
+            6 * k + c for k, joint in enumerate(self.joints) if joint == skeleton.INDEX["pelvis"] for c in range(6)
+        ]
+        return turns + [6 * len(self.joints) + c for c in range(3 * self.translation)]
+
 
 PARTS: dict[str, PartLayout] = {
     "upper": PartLayout("upper", skeleton.UPPER),

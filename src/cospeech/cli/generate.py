@@ -167,16 +167,16 @@ def generate(
     if transcript and pipeline.ignores_words:
         warnings.warn(CospeechWarning(pipeline.ignores_words), stacklevel=2)
     work = _Work(
-        pipeline,
-        partial(Request, timeline=prompts, speaker=speaker, seed=seed, seed_motion=start),
-        only,
-        {"steps": steps, "sampler": sampler},
-        {"model": None, "on": True, "off": False}[finish],
-        exact,
-        of_face,
-        mapping,
-        fps,
-        looks,
+        pipeline=pipeline,
+        ask=partial(Request, timeline=prompts, speaker=speaker, seed=seed, seed_motion=start),
+        only=only,
+        sampling={"steps": steps, "sampler": sampler},
+        finish={"model": None, "on": True, "off": False}[finish],
+        exact=exact,
+        of_face=of_face,
+        mapping=mapping,
+        fps=fps,
+        looks=looks,
     )
     failed = 0
     at_once = pipeline.batches and not exact

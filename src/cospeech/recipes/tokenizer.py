@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from cospeech import features, humanml3d, positions, skeleton
+from cospeech import features, humanml3d, positions
 from cospeech.data.store import Store
 from cospeech.data.stored import StoredClip
 from cospeech.data.windows import Windows
@@ -82,11 +82,7 @@ def channel_weights(config: TrainTokenizer) -> torch.Tensor:
     """(C,) of the channels in the loss."""
     weights = torch.ones(config.model.channels)
     if config.motion == "rotations":
-        part = features.layout(config.part)
-        if skeleton.INDEX["pelvis"] in part.joints:
-            weights[:6] = config.pelvis_weight  # joints are in ascending order
-        if part.translation:
-            weights[-3:] = config.pelvis_weight
+        weights[features.layout(config.part).whole_body] = config.pelvis_weight
     return weights
 
 
