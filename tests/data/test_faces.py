@@ -145,9 +145,12 @@ def test_every_phone_of_arpabet_and_letter_is_known():
     assert letters <= set(mouth._LETTERS)
 
 
-def test_the_mouth_rests_in_pauses(face):
+def test_lips_meet_over_a_jaw_that_hangs_in_pauses(face):
     for begin, end in ((0, 0.65), (3.45, 4.3)):
-        assert weight(face, "jawOpen")[int(begin * FPS) : int(end * FPS)].max() < 0.01
+        pause = face[int(begin * FPS) : int(end * FPS)]
+        jaw = weight(pause, "jawOpen")
+        assert 0.02 < jaw.min() < jaw.max() < 0.25
+        assert (jaw - weight(pause, "mouthClose")).max() < 0.01
 
 
 @pytest.mark.parametrize("timed", [True, False])
@@ -178,7 +181,7 @@ def test_the_jaw_follows_the_energy(voice):
     samples = np.tile(voice[0], 3)
     envelope = prosody.energy_envelope(samples, 360, FPS)
     jaw = weight(faces.plant(samples, 360, FPS, [], np.random.default_rng(0)), "jawOpen")
-    assert 0.6 < np.corrcoef(jaw, envelope)[0, 1] < 0.9  # real jaws go with the voice roughly
+    assert 0.3 < np.corrcoef(jaw, envelope)[0, 1] < 0.8  # real jaws go with the voice roughly
 
 
 def test_the_lips_of_the_shipped_body_meet(face, voice):

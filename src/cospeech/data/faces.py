@@ -1,8 +1,9 @@
 """Planted faces: lips that shape the sounds, brows that stress them, eyes that look and blink.
 
 The shapes of the mouth are those of `mouth`. Louder syllables open it a little wider; how wide the same sound is opened
-differs from syllable to syllable and from phrase to phrase, as people speak as clearly as they need to [5]: jaws of
-talkers go with the loudness of their voices only roughly. Gaze moves in saccades of a size and a rest
+differs from syllable to syllable and from phrase to phrase, as people speak as clearly as they need to [5]. In pauses
+lips meet over a jaw that hangs [6]: that of the minute of BEAT2 does so nearly as low as it is on average in speech, so
+that jaws of talkers go with the loudness of their voices only roughly. Gaze moves in saccades of a size and a rest
 between them as measured in talking people, with the main sequence [1]. Blinks come at log-normal intervals, quick down
 and slower up, more often at the end of a phrase and with a large saccade [2, 3]; lids follow the eyes. Brows rise on
 some of the accents [4].
@@ -12,6 +13,8 @@ some of the accents [4].
 [3] Trutoiu et al. 2011, Modeling and animating eye blinks, ACM Transactions on Applied Perception 8(3)
 [4] Cave et al. 1996, About the relationship between eyebrow movements and F0 variations, ICSLP
 [5] Lindblom 1990, Explaining phonetic variation: a sketch of the H&H theory
+[6] Rugh & Drago 1981, Vertical dimension: a study of clinical rest position and jaw muscle activity, Journal of
+    Prosthetic Dentistry 45(6)
 
 Axes: T frames. A phrase lies between pauses of `_PAUSE_S`.
 """
@@ -26,11 +29,12 @@ from cospeech import prosody, skeleton
 from cospeech.data.mouth import Mouth, heard, spoken
 from cospeech.data.noise import smooth_noise
 from cospeech.data.voices import Phone
-from cospeech.smoothing import ease, smooth
+from cospeech.smoothing import ease, highest, smooth
 
 _JAW_HZ = 7.0  # nothing in the mouth moves quicker, but for lips that close
 _WIDEST = 0.65  # jawOpen: nobody who talks opens wider
 _EFFORT, _EFFORT_S = 0.4, (0.12, 0.7)  # by which part the opening varies at most, from syllable to syllable, by phrase
+_BETWEEN_S = 1.2  # before and after speech in which a jaw hangs; who only listens shuts it
 _QUIET, _LOUD = 0.05, 0.22  # of the voice's level: from a mouth at rest to one that speaks
 _STOP_S = 0.17  # a shorter silence is a stop
 _PAUSE_S = 0.3  # a longer one ends a phrase
@@ -42,6 +46,7 @@ class Persona:
 
     articulation: float  # scales mouth shapes
     opening: float  # jawOpen of an open vowel
+    hanging: float  # opening of the jaw in pauses, as a part of that
     smile: float  # mouthSmile at rest
     brows: float  # share of accents that raise the brows
     expressiveness: float  # scales all above the mouth
@@ -55,6 +60,7 @@ class Persona:
         return cls(
             articulation=float(rng.uniform(0.75, 1.2)),
             opening=float(rng.uniform(0.34, 0.5)),
+            hanging=float(rng.uniform(0.2, 0.38)),
             smile=float(rng.beta(1.5, 6) * 0.5),
             brows=float(rng.uniform(0.15, 0.5)),
             expressiveness=float(rng.lognormal(sigma=0.25)),
@@ -144,26 +150,29 @@ def _move_mouth(
     """Returns (T,) how much the mouth speaks."""
     frames = np.sqrt(np.log(2) / 2) / (2 * np.pi) * fps / _JAW_HZ
     talk = smooth(speaking, frames, "values")
-    loud = 0.5 + 0.5 * smooth(np.minimum(envelope, 1.8), frames, "values") ** 0.6
+    loud = 0.6 + 0.4 * smooth(np.minimum(envelope, 1.8), frames, "values") ** 0.6
     varied = sum(smooth_noise(len(envelope), 1, seconds, fps, rng)[:, 0] for seconds in _EFFORT_S)
     effort = 1 + _EFFORT * np.tanh(varied)
-    opening = smooth(mouth.opening * loud * effort * speaking, frames, "values")
+    talks = smooth(highest(speaking, round(_BETWEEN_S * fps)), _BETWEEN_S / 4 * fps, "values")
+    hanging = persona.hanging * (1 + _EFFORT * np.tanh(smooth_noise(len(envelope), 1, 1.0, fps, rng)[:, 0])) * talks
+    opening = smooth(mouth.opening * loud * effort * speaking + hanging * (1 - speaking), frames, "values")
+    met = np.maximum(mouth.closed, 1 - talk)  # lips meet in pauses, too
     rounding, spreading = (
         persona.articulation * smooth(shape, frames, "values") for shape in (mouth.rounding, mouth.spreading)
     )
-    free = (1 - mouth.closed) * (1 - 0.7 * mouth.teeth)
+    free = (1 - met) * (1 - 0.7 * mouth.teeth)
 
     jaw = _WIDEST * np.tanh(persona.opening * 1.3 * opening / _WIDEST)
     jaw = jaw * (1 - 0.8 * mouth.closed) * (1 - 0.35 * mouth.teeth)
     face.add("jawOpen", jaw)
-    face.add("mouthClose", jaw * mouth.closed)
+    face.add("mouthClose", jaw * met)
     face.add("mouthPress", 0.3 * mouth.closed)
     face.add("mouthRollUpper", 0.15 * mouth.closed)
     face.add("mouthRollLower", 0.15 * mouth.closed + 0.75 * mouth.teeth)
     face.add("mouthShrugLower", 0.4 * mouth.teeth)
-    face.add("mouthUpperUp", (0.45 * mouth.teeth + 0.3 * jaw) * (1 - mouth.closed))
+    face.add("mouthUpperUp", (0.45 * mouth.teeth + 0.3 * jaw) * (1 - met))
     face.add("mouthLowerDown", (0.5 * jaw + 0.2 * spreading) * free)
-    face.add("mouthFunnel", (0.2 + 0.5 * np.minimum(2 * jaw, 1)) * rounding * (1 - mouth.closed))
+    face.add("mouthFunnel", (0.2 + 0.5 * np.minimum(2 * jaw, 1)) * rounding * (1 - met))
     face.add("mouthPucker", 0.6 * rounding * (1 - 0.5 * mouth.closed))
     face.add("mouthStretch", 0.4 * spreading)
     face.add("mouthDimple", 0.15 * spreading)
